@@ -1,0 +1,88 @@
+# Every target makes the environment it needs: a Python (3.11 to 3.14) and PyPI are enough. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help environment test test-deep test-sam verify-stripe demo lock format \
+	stripe-simulator dynamodb-local local invoke-webhook build bench-cold-start deploy clean
+
+ENVIRONMENT := .venv/.made-from-lock
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/billing
+export SAM_CLI_TELEMETRY := 0
+export UV_PYTHON_DOWNLOADS := never
+# `sam validate` and cfn-lint look up nothing, but want to be told a region.
+export AWS_DEFAULT_REGION ?= eu-central-1
+
+UV := .cache/uv/bin/uv
+EXPORT_REQUIREMENTS := $(UV) export --frozen --quiet --no-dev --no-emit-project --no-header --no-annotate
+# Deterministic, and faster than one process: every worker has its own tables and its own simulator.
+PYTEST := pytest -n 2 --dist loadfile -rs
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+$(ENVIRONMENT): uv.lock pyproject.toml tools/environment.sh tools/uv-requirements.txt
+	@tools/environment.sh
+
+environment: $(ENVIRONMENT) ## Make .venv from uv.lock (every other target does so by itself)
+
+# ---------------------------------------------------------------------------------------------------- checks and tests
+
+test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and run the tests
+	ruff format --check --quiet .
+	ruff check --quiet .
+	mypy
+	$(UV) lock --check --quiet
+	$(EXPORT_REQUIREMENTS) | diff layers/dependencies/requirements.txt - || (echo "run: make lock" && false)
+	sam validate --lint
+	cfn-lint template.yaml
+	$(PYTEST) -m "not sam_local and not deep"
+
+test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
+	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
+
+test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
+	pytest -rs -m sam_local tests/sam_local
+
+verify-stripe: $(ENVIRONMENT) ## Check what is assumed of Stripe: in the sandbox of STRIPE_SECRET_KEY, else the simulator
+	pytest -rs tests/assumptions $${STRIPE_SECRET_KEY:+--stripe-sandbox}
+
+format: $(ENVIRONMENT) ## Format the code and mend what ruff can mend
+	ruff format .
+	ruff check --fix .
+
+lock: $(ENVIRONMENT) ## Lock again after a change in pyproject.toml, and export the layer's requirements
+	$(UV) lock
+	$(EXPORT_REQUIREMENTS) --output-file layers/dependencies/requirements.txt
+	@tools/environment.sh
+
+# --------------------------------------------------------------------------------------------------- on this machine
+
+demo: $(ENVIRONMENT) ## Bill a simulated day of real temperature records, and compare with Stripe's invoice
+	python -m tests.demo
+
+stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111
+	python -m tests.simulator --host 0.0.0.0 --port $${PORT:-12111}
+
+dynamodb-local: $(ENVIRONMENT) ## Serve DynamoDB Local with the stack's tables on port 8000
+	python -m tests.dynamodb_local --port $${PORT:-8000}
+
+local: $(ENVIRONMENT) ## Serve both, with meters and a subscribed organisation, for `sam local`
+	python -m tests.sam_local.servers
+
+invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and invoke the webhook function with it
+	python -m tests.sam_local.webhook_event $(EVENT) | \
+		sam local invoke StripeWebhookFunction --event - $(SAM_LOCAL)
+
+# ------------------------------------------------------------------------------------------------- build and deploy
+
+build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and what is unused out
+	tools/build.sh
+
+bench-cold-start: $(ENVIRONMENT) ## Measure cold starts in the Lambda image (needs Docker; some minutes)
+	python -m tests.benchmarks.cold_start
+
+deploy: build ## Deploy ENV=dev, staging or prod
+	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default)
+
+clean: ## Remove what was built and downloaded
+	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

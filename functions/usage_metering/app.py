@@ -1,0 +1,41 @@
+"""Scheduled event or queue message in, run summary out: usage to Stripe's meters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing import clock
+from billing.metering.invocation import due_until, emit_backlog, work_off_shards
+from billing.settings import metering_queue_url
+from billing.tables.usage import SHARDS
+from billing.telemetry import metrics
+from billing.time_limit import may_continue
+
+
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Bill every due hour; with a queue configured, hand the shards to the workers instead.
+
+    Raises:
+        BillingError: nothing was sent; the message says what to do. The hours stay due.
+    """
+    try:
+        until = due_until(event)
+        emit_backlog(clock.utc_now())
+        queue_url = metering_queue_url()
+        if queue_url:
+            from billing.metering.fan_out import hand_over_shards
+
+            return {"handed_over": hand_over_shards(queue_url, until)}
+        return work_off_shards(range(SHARDS), until, may_continue(context)).as_dict()
+    finally:
+        metrics.flush_metrics()
+
+
+def worker(event: Any, context: Any) -> dict[str, Any]:
+    """Bill the due hours of the shards that a batch of queue messages names; answer which messages failed."""
+    from billing.metering.fan_out import work_off_messages
+
+    try:
+        return work_off_messages(event, context, may_continue(context))
+    finally:
+        metrics.flush_metrics()

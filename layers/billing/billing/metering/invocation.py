@@ -1,0 +1,110 @@
+"""A run as a function's invocation: within its time limit, on the real Stripe, with its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from billing import clock
+from billing.errors import MeterMisconfiguredError
+from billing.metering.hours import list_due_fairly, oldest_due
+from billing.metering.meter_check import check_meters
+from billing.metering.run import Run, RunSummary
+from billing.metering.sending import MeterEventSender, RateLimit
+from billing.settings import meter_event_transport, meter_events_per_second, secrets_reader
+from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.telemetry import count, logger
+
+# Calls to DynamoDB and Stripe under way at once.
+CALLS_AT_ONCE = 16
+# Events that are worked on together: enough to fill ten requests of the stream, few enough to be sent in seconds.
+UNIT_EVENTS = 1000
+UNIT_SECONDS = 4
+SMALLEST_UNIT = 10
+
+
+def due_until(event: Any) -> datetime:
+    """Return up to when hours are due: the time the schedule meant, which a delayed delivery does not change.
+
+    Raises:
+        ValueError: `scheduled_time` is not a time.
+    """
+    now = clock.utc_now()
+    text = event.get("scheduled_time") if isinstance(event, Mapping) else None
+    if not text:
+        return now
+    try:
+        scheduled = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        raise ValueError(f'scheduled_time is {text!r}; it must be like "2026-11-23T08:05:00Z"') from None
+    if scheduled.tzinfo is None:
+        raise ValueError(f'scheduled_time is {text!r}, without a time zone; it must be like "2026-11-23T08:05:00Z"')
+    return min(scheduled, now)
+
+
+def work_off_shards(
+    shards: Sequence[int], until: datetime, may_continue: Callable[[], bool] = lambda: True
+) -> RunSummary:
+    """Bill the due hours of these shards that ended by `until`, and emit the run's metrics.
+
+    Raises:
+        MeterMisconfiguredError: a Stripe meter would bill wrongly; nothing was sent and all hours stay due.
+        ConfigurationError: a setting is missing.
+        StripeUnavailableError: the meters could not be read.
+    """
+    try:
+        gateway = stripe_gateway()
+        check_run_meters(gateway)
+        with ThreadPoolExecutor(CALLS_AT_ONCE, "metering") as executor:
+            run = new_run(gateway, executor, may_continue)
+            summary = run.work_off(list_due_fairly(shards, until))
+    except Exception:
+        count("runs_failed")
+        raise
+    _emit(summary)
+    return summary
+
+
+def check_run_meters(gateway: StripeGateway) -> dict[str, str]:
+    """Return the meters' ids, or count and raise that one of them would bill wrongly."""
+    try:
+        return check_meters(gateway.meters())
+    except MeterMisconfiguredError:
+        count("meter_misconfigured")
+        raise
+
+
+def new_run(
+    gateway: StripeGateway, executor: ThreadPoolExecutor, may_continue: Callable[[], bool] = lambda: True
+) -> Run:
+    """Return a run with the transport, the rate and the unit that the settings ask for."""
+    api_key = secrets_reader().current().api_key
+    transport = meter_event_transport(api_key)
+    per_second = meter_events_per_second(api_key, transport)
+    sender = MeterEventSender(gateway, transport, executor, RateLimit(per_second), may_continue)
+    unit = int(min(UNIT_EVENTS, max(UNIT_SECONDS * per_second, SMALLEST_UNIT)) / 2)
+    return Run(sender, unit, executor, clock.utc_now, may_continue)
+
+
+def emit_backlog(now: datetime) -> float:
+    """Emit and return how old the oldest due hour is, in seconds; 0 when none is due.
+
+    Emitted by every run, also when there is no usage: so silence is never mistaken for health.
+    """
+    oldest = oldest_due()
+    age = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    count("oldest_due_hour_age", age)
+    return age
+
+
+def _emit(summary: RunSummary) -> None:
+    count("hours_due", summary.hours)
+    count("hours_settled", summary.settled)
+    count("hours_left", summary.left)
+    count("events_sent", summary.events_sent)
+    for code, number in summary.refused.items():
+        count("hours_refused", number, code)
+    count("runs_failed" if summary.failures else "runs_succeeded")
+    logger.info("Usage run ended", extra=summary.as_dict())

@@ -1,0 +1,168 @@
+"""What is to be sent for an hour, to whom, under which revision; or why nothing can be. Nothing here does I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from billing.clock import format_time, hour_of, parse_time
+from billing.metering.hours import Declaration, UsageHour
+from billing.meters import METERS, Meter
+from billing.tables.subscriptions import SubscriptionRecord
+
+# Stripe refuses values of more than 15 significant digits, and timestamps older than 35 days.
+# https://docs.stripe.com/api/billing/meter-event/create
+LARGEST_VALUE = 10**15 - 1
+OLDEST = timedelta(days=35) - timedelta(minutes=5)
+# AWS Lambda ends a function after 15 minutes at the latest; a minute more for clocks that differ.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+SENDER_LIFETIME = timedelta(minutes=16)
+IDENTIFIER_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MeterEvent:
+    """Hold one event as Stripe takes it; `timestamp` is in Unix seconds.
+
+    Source: https://docs.stripe.com/api/billing/meter-event/create
+    """
+
+    event_name: str
+    identifier: str
+    timestamp: int
+    customer_id: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Say why an hour cannot be billed: `code` for metrics and filters, `message` for people."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the text that the hour's `refused` holds."""
+        return f"{self.code}: {self.message}"
+
+
+# The refusals that end when an organisation's customer or subscription becomes known.
+NO_CUSTOMER = "no_customer"
+SUBSCRIPTION_ENDED = "subscription_ended"
+UNLINKED = (NO_CUSTOMER, SUBSCRIPTION_ENDED)
+
+
+def planned(hour: UsageHour, subscription: SubscriptionRecord | None, now: datetime) -> Declaration | Refusal | None:
+    """Decide what to do with a due hour: declare and send totals, refuse it, or (None) settle it with nothing sent."""
+    try:
+        start = parse_time(hour.window_start)
+        totals = {meter.event_name: _total(hour, meter.event_name) for meter in METERS if _is_counted(hour, meter)}
+    except ValueError as error:
+        return Refusal("invalid_usage", str(error))
+    if hour_of(start) != start:
+        return Refusal("invalid_usage", f"{hour.window_start} is not the start of an hour")
+    if hour.sending is None and hour.reported == totals:
+        return None
+    if start < now - OLDEST:
+        return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
+    customer_id = hour.reported_to
+    if customer_id is None:
+        if subscription is None or not subscription.stripe_customer_id:
+            return Refusal(NO_CUSTOMER, "No Stripe customer for organization")
+        if subscription.ended_at is not None and subscription.ended_at <= start:
+            return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(subscription.ended_at)}")
+        customer_id = subscription.stripe_customer_id
+    return _declaration(hour, totals, customer_id, now)
+
+
+def _is_counted(hour: UsageHour, meter: Meter) -> bool:
+    name = meter.event_name
+    return name in hour.counts or name in hour.reported or name in (hour.sending or ())
+
+
+def _total(hour: UsageHour, event_name: str) -> int:
+    raw = hour.counts.get(event_name)
+    if raw is None:
+        # Reported once and removed since: Stripe is to count nothing.
+        return 0
+    try:
+        total = max(0, math.floor(Decimal(raw["N"])))
+    except (KeyError, InvalidOperation):
+        raise ValueError(f"{event_name} is not a number") from None
+    if total > LARGEST_VALUE:
+        raise ValueError(f"{event_name} has more than 15 digits")
+    return total
+
+
+def _declaration(hour: UsageHour, totals: Mapping[str, int], customer_id: str, now: datetime) -> Declaration:
+    doubt_until = hour.doubt_until
+    doubt_is_over = bool(doubt_until) and parse_time(doubt_until) <= now
+    if hour.sending == totals and not doubt_is_over:
+        return Declaration(hour, totals, customer_id, hour.revision or 0, doubt_until)
+    if hour.sending is not None and hour.sending != totals:
+        overtaken = parse_time(hour.sending_since) + SENDER_LIFETIME
+        doubt_until = max(doubt_until, format_time(overtaken))
+    if doubt_until and parse_time(doubt_until) <= now:
+        doubt_until = ""
+    return Declaration(hour, totals, customer_id, (hour.revision or 0) + 1, doubt_until)
+
+
+def meter_events(declaration: Declaration) -> list[MeterEvent]:
+    """Return the events that tell Stripe what it does not know yet of a declared hour.
+
+    After an earlier send whose end is unknown, that is every total.
+    """
+    hour = declaration.hour
+    known = hour.reported if hour.sending is None else {}
+    # In its hour whatever happens: 3,599 corrections later the second stays the same, and Stripe goes by arrival.
+    timestamp = int(parse_time(hour.window_start).timestamp()) + min(declaration.revision, 3599)
+    return [
+        MeterEvent(
+            event_name=event_name,
+            identifier=identifier(hour.organization_id, event_name, hour.window_start, declaration.revision, value),
+            timestamp=timestamp,
+            customer_id=declaration.customer_id,
+            value=value,
+        )
+        for event_name, value in declaration.totals.items()
+        if known.get(event_name) != value
+    ]
+
+
+def identifier(organization_id: str, event_name: str, window_start: str, revision: int, value: int) -> str:
+    """Return the identifier of a total: readable, at most 100 characters, the same for every resend of it.
+
+    `acme:active_sensors:2026-11-23T08Z:r1:42`; a long organisation id is replaced by a hash.
+    """
+    rest = f":{event_name}:{window_start[:13]}Z:r{revision}:{value}"
+    if len(organization_id) + len(rest) > IDENTIFIER_LENGTH:
+        digest = hashlib.sha256(organization_id.encode()).hexdigest()
+        organization_id = "sha256-" + digest[: min(32, IDENTIFIER_LENGTH - len(rest) - 7)]
+    return organization_id + rest
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTotal:
+    """Hold what an identifier names."""
+
+    organization_id: str
+    event_name: str
+    window_start: str
+    revision: int
+
+
+def parse_identifier(text: str) -> NamedTotal | None:
+    """Read an identifier that `identifier` made; None for any other, and where the organisation is hashed."""
+    parts = text.rsplit(":", 4)
+    if len(parts) != 5 or parts[0].startswith("sha256-"):
+        return None
+    organization_id, event_name, hour, revision, _ = parts
+    try:
+        window_start = format_time(datetime.strptime(hour + "+0000", "%Y-%m-%dT%HZ%z"))
+        return NamedTotal(organization_id, event_name, window_start, int(revision.removeprefix("r")))
+    except ValueError:
+        return None

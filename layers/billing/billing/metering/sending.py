@@ -1,0 +1,120 @@
+"""Meter events to Stripe: over v1, one a call, or over the v2 stream, a hundred a call; several calls at once.
+
+Both ways answer for every event: accepted, refused for good, or to be sent again later under the same identifier.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from billing import clock
+from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableError
+from billing.metering.hours import batches
+from billing.metering.plan import MeterEvent, Refusal
+from billing.settings import MeterEventTransport
+from billing.stripe_gateway import StripeGateway
+
+STREAM_BATCH = 100
+ATTEMPTS = 5
+# Refusals that end when the meter is repaired: the hour stays due.
+METER_CODES = frozenset({"archived_meter", "no_meter"})
+
+Outcome = Refusal | UnavailableError | None
+"""None: Stripe has accepted the event. A refusal: it never will. An `UnavailableError`: send it again later."""
+
+
+class RateLimit:
+    """Let at most `per_second` units pass, evenly; one instance serves all threads."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self, units: int) -> None:
+        """Sleep until that many units may pass."""
+        with self._lock:
+            now = time.monotonic()
+            starts_at = max(now, self._free_at)
+            self._free_at = starts_at + units / self._per_second
+        if starts_at > now:
+            time.sleep(starts_at - now)
+
+
+@dataclass(slots=True)
+class MeterEventSender:
+    """Send meter events.
+
+    `may_continue` says whether there is time for another attempt; `limit` counts events.
+    """
+
+    gateway: StripeGateway
+    transport: MeterEventTransport
+    executor: ThreadPoolExecutor
+    limit: RateLimit
+    may_continue: Callable[[], bool]
+
+    def send(self, events: Sequence[MeterEvent]) -> list[Outcome]:
+        """Send events and return what became of each, in their order; never raises for what Stripe did."""
+        if self.transport == "single":
+            return list(self.executor.map(self._send_single, events))
+        outcomes: list[Outcome] = []
+        for answer in self.executor.map(self._send_batch, batches(events, STREAM_BATCH)):
+            outcomes += answer
+        return outcomes
+
+    def _send_single(self, event: MeterEvent) -> Outcome:
+        return self._attempt(
+            1,
+            lambda: self.gateway.create_meter_event(
+                event.event_name, event.identifier, event.timestamp, event.customer_id, event.value
+            ),
+        )
+
+    def _send_batch(self, events: Sequence[MeterEvent]) -> list[Outcome]:
+        body = [_stream_event(event) for event in events]
+        outcome = self._attempt(len(events), lambda: self.gateway.stream_meter_events(body))
+        if not isinstance(outcome, Refusal) or len(events) == 1:
+            return [outcome] * len(events)
+        # Stripe names no culprit: halves are sent until it is alone.
+        middle = len(events) // 2
+        return self._send_batch(events[:middle]) + self._send_batch(events[middle:])
+
+    def _attempt(self, units: int, call: Callable[[], None]) -> Outcome:
+        attempt = 0
+        while True:
+            attempt += 1
+            self.limit.wait(units)
+            try:
+                call()
+            except UnavailableError as error:
+                if attempt >= ATTEMPTS or not self.may_continue():
+                    return error
+                self.gateway.back_off(attempt)
+            except StripeRefusedError as error:
+                return _judged(error)
+            else:
+                return None
+
+
+def _stream_event(event: MeterEvent) -> dict[str, Any]:
+    return {
+        "event_name": event.event_name,
+        "identifier": event.identifier,
+        "timestamp": clock.format_time(clock.from_unix(event.timestamp)),
+        "payload": {"stripe_customer_id": event.customer_id, "value": str(event.value)},
+    }
+
+
+def _judged(error: StripeRefusedError) -> Refusal | UnavailableError:
+    """Tell a refusal of the event from one of the meter: the latter ends when somebody repairs the meter."""
+    if error.code in METER_CODES or "No active meter" in str(error):
+        return UnavailableError(str(error))
+    if isinstance(error, StripeNotFoundError) or "No such customer" in str(error):
+        return Refusal("no_such_customer", str(error))
+    return Refusal(error.code or "refused_by_stripe", str(error))

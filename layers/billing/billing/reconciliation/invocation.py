@@ -1,0 +1,62 @@
+"""A comparison as a function's invocation: within its time limit, on the real Stripe, with its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from billing import clock
+from billing.errors import ConfigurationError
+from billing.metering.sending import RateLimit
+from billing.meters import METERS
+from billing.reconciliation.comparison import Comparison, ComparisonSummary
+from billing.reconciliation.requests import ComparisonRequest, hand_over
+from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader
+from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.tables.subscriptions import organizations_in_segment
+from billing.telemetry import count, logger
+
+
+def carry_out(
+    request: ComparisonRequest, may_continue: Callable[[], bool] = lambda: True, *, dry_run: bool = False
+) -> ComparisonSummary:
+    """Compare what the request asks for, make due what differs, and emit the metrics.
+
+    What is left when the time runs out goes back to the queue, where there is one.
+
+    Raises:
+        ConfigurationError: none of the meters exists in Stripe.
+        StripeUnavailableError: the meters could not be read.
+    """
+    gateway = stripe_gateway()
+    comparison = Comparison(
+        gateway,
+        _meter_ids(gateway, request.meter_id),
+        request.start,
+        request.end,
+        clock.utc_now(),
+        RateLimit(reconciliation_calls_per_second(secrets_reader().current().api_key)),
+        dry_run,
+    )
+    last = comparison.compare_all(organizations_in_segment(request.segment, after=request.after), may_continue)
+    summary = comparison.summary
+    if not summary.complete and reconciliation_queue_url():
+        hand_over(replace(request, after=last or request.after))
+    count("hours_compared", summary.hours)
+    count("comparisons_failed", summary.failures)
+    count("drift_events", summary.drift_events)
+    count("drift_units", summary.drift_units)
+    logger.info("Comparison ended", extra=summary.as_dict())
+    return summary
+
+
+def _meter_ids(gateway: StripeGateway, only: str | None) -> dict[str, str]:
+    ours = {meter.event_name for meter in METERS}
+    found = {
+        meter.event_name: meter.meter_id
+        for meter in gateway.meters()
+        if meter.event_name in ours and meter.status == "active" and only in (None, meter.meter_id)
+    }
+    if not found and only is None:
+        raise ConfigurationError("None of the meters is active in this Stripe account: provision them")
+    return found

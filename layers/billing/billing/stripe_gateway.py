@@ -1,0 +1,360 @@
+"""Stripe, as this stack uses it: the only module that imports stripe.
+
+Every method raises the errors of `billing.errors` and nothing of the SDK's. Answers become small values of our own or
+plain dictionaries, so that no change of the SDK's classes goes further than this file.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+import stripe
+
+from billing import clock
+from billing.clock import from_unix
+from billing.errors import (
+    NotAStripeDeliveryError,
+    StripeNotFoundError,
+    StripeRefusedError,
+    StripeUnavailableError,
+)
+from billing.settings import secrets_reader, stripe_api_base, stripe_meter_events_base
+
+# The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
+API_VERSION = "2026-10-28.endive"
+SIGNATURE_TOLERANCE_SECONDS = 300
+# Stripe answers in a fraction of a second; a webhook has to be answered within ten.
+TIMEOUT_SECONDS = 8.0
+READ_ATTEMPTS = 3
+# A session of the meter event stream lasts 15 minutes; it is renewed before it can expire on the way.
+SESSION_MARGIN = timedelta(minutes=1)
+SESSION_EXPIRED = "billing_meter_event_session_expired"
+
+Answer = TypeVar("Answer")
+
+
+def verify_signature(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
+    """Say whether any of the secrets signed these bytes within the past five minutes.
+
+    Raises:
+        NotAStripeDeliveryError: no secret could have: the header is missing, or the body is not UTF-8.
+    Source: https://docs.stripe.com/webhooks#verify-manually
+    """
+    if not header:
+        raise NotAStripeDeliveryError("The Stripe-Signature header is missing")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotAStripeDeliveryError("The body is not UTF-8") from None
+    for secret in secrets:
+        try:
+            stripe.WebhookSignature.verify_header(text, header, secret, SIGNATURE_TOLERANCE_SECONDS)
+        except (stripe.SignatureVerificationError, TypeError, ValueError):
+            # TypeError: a signature that is not ASCII cannot be compared.
+            continue
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSubscription:
+    """Hold a subscription as Stripe has it now."""
+
+    subscription_id: str
+    customer_id: str
+    organization_id: str | None
+    status: str
+    created: int
+    started_at: datetime
+    current_period_start: datetime | None
+    current_period_end: datetime | None
+    cancel_at_period_end: bool
+    ended_at: datetime | None
+    price_ids: tuple[str, ...]
+
+    @property
+    def is_living(self) -> bool:
+        """Say whether it can still bill; https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses."""
+        return self.status not in ("canceled", "incomplete_expired")
+
+
+@dataclass(frozen=True, slots=True)
+class StripeMeter:
+    """Hold a meter as Stripe has it; `event_time_window` is None for a raw meter."""
+
+    meter_id: str
+    event_name: str
+    status: str
+    formula: str
+    event_time_window: str | None
+    customer_key: str | None
+    value_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterEventSession:
+    """Hold a token for the meter event stream and when it ends; never log it."""
+
+    token: str
+    expires_at: datetime
+
+
+class StripeGateway:
+    """Talk to one Stripe account. One instance serves all threads of a process."""
+
+    def __init__(
+        self,
+        api_key: str,
+        api_base: str = "",
+        meter_events_base: str = "",
+        *,
+        backoff_seconds: float = 0.2,
+    ) -> None:
+        addresses: dict[str, str] = {}
+        if api_base:
+            addresses["api"] = api_base
+        if meter_events_base:
+            addresses["meter_events"] = meter_events_base
+        self._backoff_seconds = backoff_seconds
+        self._session: MeterEventSession | None = None
+        self._session_lock = threading.Lock()
+        self.client = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses=addresses,  # type: ignore[arg-type]  # the SDK's TypedDict has only optional keys
+            # The SDK's own retries repeat the idempotency key, to which Stripe repeats a saved 500.
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        )
+
+    def subscriptions_of_customer(self, customer_id: str) -> list[StripeSubscription]:
+        """Return every subscription of a customer, ended ones too; none where Stripe does not know the customer."""
+        try:
+            return [
+                _subscription(item)
+                for item in self._pages(
+                    lambda params: self.client.v1.subscriptions.list(params),
+                    {"customer": customer_id, "status": "all", "limit": 100},
+                )
+            ]
+        except StripeNotFoundError:
+            return []
+
+    def subscription(self, subscription_id: str) -> StripeSubscription | None:
+        """Return a subscription, or None where Stripe does not know it."""
+        try:
+            return _subscription(self.read(lambda: self.client.v1.subscriptions.retrieve(subscription_id)).to_dict())
+        except StripeNotFoundError:
+            return None
+
+    def meters(self) -> list[StripeMeter]:
+        """Return the account's meters, inactive ones too."""
+        return [
+            _meter(item)
+            for item in self._pages(lambda params: self.client.v1.billing.meters.list(params), {"limit": 100})
+        ]
+
+    def create_meter_event(
+        self, event_name: str, identifier: str, timestamp: int, customer_id: str, value: int
+    ) -> None:
+        """Send one meter event over v1, once. An identifier that Stripe has already taken is a success.
+
+        Source: https://docs.stripe.com/api/billing/meter-event/create
+        """
+        try:
+            self.once(
+                lambda: self.client.v1.billing.meter_events.create(
+                    {
+                        "event_name": event_name,
+                        "identifier": identifier,
+                        "timestamp": timestamp,
+                        "payload": {"stripe_customer_id": customer_id, "value": str(value)},
+                    }
+                )
+            )
+        except StripeRefusedError as error:
+            if not _is_duplicate(error, identifier):
+                raise
+
+    def stream_meter_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Send at most 100 events over the v2 stream, once, in a session that is opened and renewed as needed.
+
+        Source: https://docs.stripe.com/api/v2/billing-meter-stream/create
+        """
+        session = self._open_session(expired=None)
+        try:
+            self._stream(session, events)
+        except StripeRefusedError as error:
+            if error.code != SESSION_EXPIRED:
+                raise
+            self._stream(self._open_session(expired=session), events)
+
+    def _stream(self, session: MeterEventSession, events: Sequence[Mapping[str, Any]]) -> None:
+        params: Any = {"events": list(events)}
+        self.once(lambda: self.client.v2.billing.meter_event_stream.create(params, {"api_key": session.token}))
+
+    def _open_session(self, expired: MeterEventSession | None) -> MeterEventSession:
+        with self._session_lock:
+            session = self._session
+            if session is None or session is expired or session.expires_at - SESSION_MARGIN <= clock.utc_now():
+                answer = self.once(lambda: self.client.v2.billing.meter_event_session.create())
+                session = MeterEventSession(answer.authentication_token, _moment(answer.expires_at))
+                self._session = session
+            return session
+
+    def hourly_summaries(
+        self, meter_id: str, customer_id: str, start: datetime, end: datetime
+    ) -> dict[datetime, float]:
+        """Return what Stripe counted for a customer by UTC hour; hours without usage may be left out.
+
+        Raises:
+            StripeNotFoundError: Stripe does not know the customer or the meter.
+        Source: https://docs.stripe.com/api/billing/meter-event-summary/list
+        """
+        pages = self._pages(
+            lambda params: self.client.v1.billing.meters.event_summaries.list(meter_id, params),
+            {
+                "customer": customer_id,
+                "start_time": int(start.timestamp()),
+                "end_time": int(end.timestamp()),
+                "value_grouping_window": "hour",
+                "limit": 100,
+            },
+        )
+        return {from_unix(item["start_time"]): item["aggregated_value"] for item in pages}
+
+    def event(self, event_id: str) -> dict[str, Any]:
+        """Return a thin event with its data, which Stripe keeps for 30 days.
+
+        Source: https://docs.stripe.com/api/v2/core/events/retrieve
+        """
+        found: dict[str, Any] = self.read(lambda: self.client.v2.core.events.retrieve(event_id)).to_dict()
+        return found
+
+    def once(self, call: Callable[[], Answer]) -> Answer:
+        """Make one call and translate what the SDK raises.
+
+        Raises:
+            StripeUnavailableError: no answer, 409, 429, 5xx, or a key that does not work.
+            StripeNotFoundError: `resource_missing`.
+            StripeRefusedError: any other refusal.
+        """
+        try:
+            return call()
+        except stripe.APIConnectionError as error:
+            raise StripeUnavailableError("Stripe gave no answer") from error
+        except stripe.StripeError as error:
+            raise _translated(error) from error
+        except ValueError as error:
+            # The stream answers `{}`; anything that is not JSON is a broken proxy, not an answer of Stripe's.
+            raise StripeUnavailableError("Stripe's answer is not JSON") from error
+
+    def read(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call without effect, at most three times, with exponential backoff and full jitter between."""
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                return self.once(call)
+            except StripeUnavailableError:
+                if attempt == READ_ATTEMPTS:
+                    raise
+                self.back_off(attempt)
+        raise AssertionError("unreachable")
+
+    def back_off(self, attempt: int) -> None:
+        """Sleep before the next attempt: a random part of a time that doubles with every attempt."""
+        longest = self._backoff_seconds * 2 ** (attempt - 1)
+        time.sleep(random.uniform(0, longest))  # noqa: S311  # jitter needs no secrecy
+
+    def _pages(self, list_page: Callable[[Any], Any], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        page = self.read(lambda: list_page(params))
+        yield from (item.to_dict() for item in page.data)
+        if page.has_more and page.data:
+            yield from self._pages(list_page, {**params, "starting_after": page.data[-1].id})
+
+
+@cache
+def stripe_gateway() -> StripeGateway:
+    """Return the process's gateway, made on first use.
+
+    Raises:
+        ConfigurationError: there is no API key; the message names the setting.
+    """
+    return StripeGateway(secrets_reader().current().api_key, stripe_api_base(), stripe_meter_events_base())
+
+
+def _translated(error: stripe.StripeError) -> Exception:
+    status, code = error.http_status, error.code
+    details = error.error
+    if code is None and details is not None:
+        # The SDK leaves `code` empty for v2's answers.
+        code = getattr(details, "code", None)
+    message = error.user_message or str(error)
+    if status in (401, 403) and code != SESSION_EXPIRED:
+        # A key that was revoked says nothing about the request: with a working key the same one succeeds.
+        return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
+    if status is None or status in (409, 429) or status >= 500:
+        return StripeUnavailableError(f"Stripe answered {status}: {message}")
+    if code == "resource_missing" or status == 404:
+        return StripeNotFoundError(message, code)
+    return StripeRefusedError(message, code)
+
+
+def _is_duplicate(error: StripeRefusedError, identifier: str) -> bool:
+    # Usually without a code, so that the message is all there is to go by.
+    if error.code in ("duplicate_meter_event", "resource_already_exists"):
+        return True
+    message = str(error)
+    return "already exists with identifier" in message and identifier in message
+
+
+def _moment(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+def _seconds(value: int | None) -> datetime | None:
+    return None if value is None else from_unix(value)
+
+
+def id_of(value: Any) -> str | None:
+    """Return the id in a field that holds an id or, expanded, the object itself; None for anything else."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) and value else None
+
+
+def _subscription(item: Mapping[str, Any]) -> StripeSubscription:
+    lines = item["items"]["data"]
+    starts = [line["current_period_start"] for line in lines if line.get("current_period_start") is not None]
+    ends = [line["current_period_end"] for line in lines if line.get("current_period_end") is not None]
+    return StripeSubscription(
+        subscription_id=item["id"],
+        customer_id=id_of(item["customer"]) or "",
+        organization_id=(item.get("metadata") or {}).get("organization_id") or None,
+        status=item["status"],
+        created=item["created"],
+        started_at=from_unix(item.get("start_date") or item["created"]),
+        current_period_start=_seconds(min(starts, default=None)),
+        current_period_end=_seconds(max(ends, default=None)),
+        cancel_at_period_end=bool(item.get("cancel_at_period_end")),
+        ended_at=_seconds(item.get("ended_at")),
+        price_ids=tuple(sorted(line["price"]["id"] for line in lines if line.get("price"))),
+    )
+
+
+def _meter(item: Mapping[str, Any]) -> StripeMeter:
+    return StripeMeter(
+        meter_id=item["id"],
+        event_name=item["event_name"],
+        status=item["status"],
+        formula=item["default_aggregation"]["formula"],
+        event_time_window=item.get("event_time_window"),
+        customer_key=(item.get("customer_mapping") or {}).get("event_payload_key"),
+        value_key=(item.get("value_settings") or {}).get("event_payload_key"),
+    )

@@ -1,0 +1,132 @@
+"""SubscriptionsTable: each organisation's subscription as Stripe has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from pynamodb.attributes import (
+    BooleanAttribute,
+    ListAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
+from pynamodb.exceptions import UpdateError
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+
+from billing.tables.table import Table, TimeAttribute, client
+
+# Into how many parts a scan is cut; the same number as there are shards of due hours.
+SEGMENTS = 16
+
+
+class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
+    """Find the organisation that has a Stripe customer."""
+
+    class Meta:
+        """Name the index as template.yaml does."""
+
+        index_name = "by_customer"
+        projection = KeysOnlyProjection()
+
+    stripe_customer_id = UnicodeAttribute(hash_key=True)
+
+
+class SubscriptionRecord(Table):
+    """Hold one organisation's subscription.
+
+    `version` counts the writes that came from Stripe. `customer_ids` are all customers the organisation has had here,
+    so that a subscription of an earlier one is still seen. `rearm_from` is there between the write that made a
+    customer or subscription known and the moment the refused hours since then have become due again.
+    """
+
+    class Meta:
+        """Give PynamoDB the place for the name, which is read at first use."""
+
+        table_name = ""
+
+    environment_variable = "SUBSCRIPTIONS_TABLE"
+
+    organization_id = UnicodeAttribute(hash_key=True)
+    stripe_customer_id = UnicodeAttribute(null=True)
+    stripe_subscription_id = UnicodeAttribute(null=True)
+    status = UnicodeAttribute(null=True)
+    current_period_start = TimeAttribute(null=True)
+    current_period_end = TimeAttribute(null=True)
+    cancel_at_period_end = BooleanAttribute(null=True)
+    started_at = TimeAttribute(null=True)
+    ended_at = TimeAttribute(null=True)
+    price_ids = ListAttribute(of=UnicodeAttribute, null=True)
+    customer_ids = UnicodeSetAttribute(null=True)
+    fetched_at = TimeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    last_event_id = UnicodeAttribute(null=True)
+    rearm_from = TimeAttribute(null=True)
+    created_at = TimeAttribute(null=True)
+    updated_at = TimeAttribute(null=True)
+
+    by_customer = ByCustomerIndex()
+
+    @classmethod
+    def of(cls, organization_id: str, *, consistent: bool = False) -> SubscriptionRecord | None:
+        """Return the organisation's record, or None."""
+        try:
+            return cls.get(organization_id, consistent_read=consistent)
+        except cls.DoesNotExist:
+            return None
+
+
+def organizations_with_customer(stripe_customer_id: str) -> list[str]:
+    """Return the ids of the organisations whose current customer this is (the index lags by milliseconds)."""
+    return [record.organization_id for record in SubscriptionRecord.by_customer.query(stripe_customer_id)]
+
+
+def organizations_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[str]:
+    """Yield the ids of the organisations that have a record: those of one of 16 parts, or (None) all.
+
+    The order is DynamoDB's own and stays the same; `after` continues behind an organisation.
+    """
+    part: dict[str, Any] = {} if segment is None else {"Segment": segment, "TotalSegments": SEGMENTS}
+    if after is not None:
+        part["ExclusiveStartKey"] = {"organization_id": {"S": after}}
+    while True:
+        page = client().scan(
+            TableName=SubscriptionRecord.name(), ProjectionExpression="organization_id", ConsistentRead=True, **part
+        )
+        for item in page["Items"]:
+            yield item["organization_id"]["S"]
+        if "LastEvaluatedKey" not in page:
+            return
+        part["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def subscriptions_of(organization_ids: Iterable[str]) -> dict[str, SubscriptionRecord]:
+    """Read at most 100 organisations' records in one call, consistently; organisations without one are left out."""
+    wanted: Any = {
+        SubscriptionRecord.name(): {
+            "Keys": [{"organization_id": {"S": organization_id}} for organization_id in sorted(set(organization_ids))],
+            "ConsistentRead": True,
+        }
+    }
+    found: dict[str, SubscriptionRecord] = {}
+    while wanted:
+        answer: Any = client().batch_get_item(RequestItems=wanted)
+        for item in answer["Responses"].get(SubscriptionRecord.name(), ()):
+            record = SubscriptionRecord.from_raw_data(item)
+            found[record.organization_id] = record
+        wanted = answer.get("UnprocessedKeys")
+    return found
+
+
+def forget_rearming(record: SubscriptionRecord, rearmed_from: datetime) -> None:
+    """Remove `rearm_from`, unless a later write has set it to another moment."""
+    try:
+        record.update(
+            actions=[SubscriptionRecord.rearm_from.remove()],
+            condition=(SubscriptionRecord.rearm_from == rearmed_from) & (SubscriptionRecord.version == record.version),
+        )
+    except UpdateError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise

@@ -1,0 +1,116 @@
+"""What the three tables share: one DynamoDB client, and names that come from the environment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.attributes import Attribute
+from pynamodb.connection import Connection, TableConnection
+from pynamodb.constants import STRING
+from pynamodb.exceptions import PynamoDBException
+from pynamodb.models import Model
+
+from billing.clock import format_time, parse_time
+from billing.errors import UnavailableError
+from billing.settings import table_name
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_first_use = Lock()
+
+
+@cache
+def _connection() -> Connection:
+    # A client of its own for each table would cost three times its start-up. The time-outs fit a call that DynamoDB
+    # answers in milliseconds: botocore's minute would outlive a webhook's time limit.
+    return Connection(connect_timeout_seconds=2, read_timeout_seconds=5, max_retry_attempts=4, max_pool_connections=32)
+
+
+def connection() -> Connection:
+    """Return the process's only PynamoDB connection, made on first use."""
+    with _first_use:
+        return _connection()
+
+
+def client() -> DynamoDBClient:
+    """Return the botocore client below PynamoDB, for the calls that PynamoDB does not have."""
+    with _first_use:
+        botocore_client: Any = _connection().client
+        return botocore_client  # type: ignore[no-any-return]  # PynamoDB types its client privately
+
+
+# What DynamoDB answers when the same call may succeed a moment later.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+_TRANSIENT = frozenset(
+    {
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same call may succeed a moment later: no answer, throttled, in conflict."""
+    if isinstance(error, UnavailableError):
+        return True
+    if isinstance(error, PynamoDBException) and error.cause is not None:
+        error = error.cause
+    if isinstance(error, ClientError):
+        return is_transient_code(error.response["Error"]["Code"])
+    return isinstance(error, BotoCoreError)
+
+
+def is_transient_code(code: str) -> bool:
+    """Say the same of an error code of DynamoDB's."""
+    return code in _TRANSIENT
+
+
+class Table(Model):
+    """Be a PynamoDB model whose table is named by an environment variable, read at first use."""
+
+    environment_variable: ClassVar[str]
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the table's name."""
+        return table_name(cls.environment_variable)
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        cls.Meta.table_name = cls.name()
+        shared = connection()
+        with _first_use:
+            table_connection = super()._get_connection()
+            if table_connection.connection is not shared:
+                if cls.Meta.table_name not in shared._tables:
+                    shared.add_meta_table(table_connection.get_meta_table())
+                table_connection.connection = shared
+        return table_connection
+
+
+class TimeAttribute(Attribute[datetime]):
+    """Hold a moment as `2026-11-23T08:00:00Z`."""
+
+    attr_type = STRING
+
+    def serialize(self, value: datetime) -> str:
+        """Write the moment; see `billing.clock.format_time`."""
+        return format_time(value)
+
+    def deserialize(self, value: str) -> datetime:
+        """Read the moment; see `billing.clock.parse_time`."""
+        return parse_time(value)

@@ -1,0 +1,170 @@
+"""UsageTable: what each organisation used in each UTC hour, and what Stripe has been told of it."""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import UpdateError
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.transactions import TransactWrite
+
+from billing.clock import HOUR, format_time, parse_time
+from billing.tables.table import Table, TimeAttribute, connection
+
+SHARDS = 16
+
+
+def shard_of(organization_id: str) -> int:
+    """Return which of the 16 parts of the `due` index lists the organisation's hours."""
+    return zlib.crc32(organization_id.encode()) % SHARDS
+
+
+class DueIndex(GlobalSecondaryIndex["UsageRecord"]):
+    """List the hours that Stripe has yet to be told of, oldest first within a shard."""
+
+    class Meta:
+        """Name the index as template.yaml does."""
+
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = NumberAttribute(hash_key=True)
+    due_at = UnicodeAttribute(range_key=True)
+
+
+class UsageRecord(Table):
+    """Hold one organisation's hour; `metering/__init__.py` tells what metering's own attributes mean."""
+
+    class Meta:
+        """Give PynamoDB the place for the name, which is read at first use."""
+
+        table_name = ""
+
+    environment_variable = "USAGE_TABLE"
+
+    organization_id = UnicodeAttribute(hash_key=True)
+    window_start = UnicodeAttribute(range_key=True)
+    active_sensors = NumberAttribute(null=True)
+    temperature_readings = NumberAttribute(null=True)
+    due_shard = NumberAttribute(null=True)
+    due_at = UnicodeAttribute(null=True)
+    reported: MapAttribute[str, Any] = MapAttribute(null=True)
+    reported_to = UnicodeAttribute(null=True)
+    reported_at = TimeAttribute(null=True)
+    revision = NumberAttribute(null=True)
+    sending: MapAttribute[str, Any] = MapAttribute(null=True)
+    sending_since = TimeAttribute(null=True)
+    doubt_until = TimeAttribute(null=True)
+    refused = UnicodeAttribute(null=True)
+
+    due = DueIndex()
+
+
+def end_of(window_start: str) -> str:
+    """Return when an hour ends, as `due_at` has it."""
+    return format_time(parse_time(window_start) + HOUR)
+
+
+def _due(organization_id: str, window_start: str) -> list[Any]:
+    return [
+        UsageRecord.due_shard.set(shard_of(organization_id)),
+        UsageRecord.due_at.set(end_of(window_start)),
+    ]
+
+
+def add_to_hour(organization_id: str, window_start: str, event_name: str, amount: int, request_token: str) -> None:
+    """Add to a count and make its hour due; the same `request_token` again within ten minutes adds nothing.
+
+    DynamoDB remembers the token of a transaction, which a plain `ADD` has not: an answer that was lost, and the
+    client's own retry, would count twice.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization_id} {window_start} {event_name} {request_token}"))
+    with TransactWrite(connection=connection(), client_request_token=token) as transaction:
+        transaction.update(
+            UsageRecord(organization_id, window_start),
+            actions=[getattr(UsageRecord, event_name).add(amount), *_due(organization_id, window_start)],
+        )
+
+
+def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int) -> None:
+    """Set a count and make its hour due."""
+    UsageRecord(organization_id, window_start).update(
+        actions=[getattr(UsageRecord, event_name).set(number), *_due(organization_id, window_start)]
+    )
+
+
+def hours_between(organization_id: str, start: datetime, end: datetime) -> Iterator[UsageRecord]:
+    """Yield an organisation's hours from `start` up to, not including, `end`, in order, page by page."""
+    for record in UsageRecord.query(
+        organization_id,
+        UsageRecord.window_start.between(format_time(start), format_time(end)),
+        consistent_read=True,
+    ):
+        if record.window_start != format_time(end):
+            yield record
+
+
+def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord]:
+    """Yield an organisation's refused hours from `since` on, read consistently."""
+    yield from UsageRecord.query(
+        organization_id,
+        UsageRecord.window_start >= format_time(since),
+        filter_condition=UsageRecord.refused.exists(),
+        consistent_read=True,
+    )
+
+
+def make_refused_due(record: UsageRecord) -> bool:
+    """Make a refused hour due again; False where it no longer carries that refusal."""
+    return _updated(
+        record,
+        [*_due(record.organization_id, record.window_start), UsageRecord.refused.remove()],
+        UsageRecord.refused == record.refused,
+    )
+
+
+def make_unreported_due(record: UsageRecord) -> bool:
+    """Make an hour due with nothing reported, so that all its totals are sent again under a new revision.
+
+    False where metering has moved on since the record was read: then it has told Stripe something newer.
+    """
+    return _updated(
+        record,
+        [*_due(record.organization_id, record.window_start), UsageRecord.reported.remove()],
+        UsageRecord.revision == record.revision,
+    )
+
+
+def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
+    """Mark an hour refused after Stripe first took and later rejected one of its events.
+
+    False where metering has moved on since the record was read.
+    """
+    return _updated(
+        record,
+        [
+            UsageRecord.refused.set(reason),
+            UsageRecord.reported[event_name].remove(),
+            UsageRecord.due_shard.remove(),
+            UsageRecord.due_at.remove(),
+        ],
+        (UsageRecord.revision == record.revision)
+        & UsageRecord.sending.does_not_exist()
+        & UsageRecord.reported.exists(),
+    )
+
+
+def _updated(record: UsageRecord, actions: list[Any], condition: Any) -> bool:
+    try:
+        record.update(actions=actions, condition=condition)
+    except UpdateError as error:
+        if error.cause_response_code == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True

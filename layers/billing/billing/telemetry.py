@@ -1,0 +1,75 @@
+"""The log and the metrics: every metric that the code emits is one line of `METRICS`.
+
+Alarms and dashboard may name only what stands here (a test compares them with the template), and `count` refuses
+anything else. All metrics have the namespace `SensorBilling` and the dimension `service`, set by
+`POWERTOOLS_SERVICE_NAME` of each function; some have one dimension more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
+
+NAMESPACE = "SensorBilling"
+
+
+class MetricDefinition(NamedTuple):
+    """Describe a metric: its unit, the name of its further dimension ("" for none), and what it counts."""
+
+    unit: MetricUnit
+    dimension: str
+    meaning: str
+
+
+_COUNT, _SECONDS = MetricUnit.Count, MetricUnit.Seconds
+
+METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
+    {
+        # service: webhook
+        "stripe_events": MetricDefinition(_COUNT, "outcome", "deliveries answered, by outcome"),
+        "deliveries_rejected": MetricDefinition(_COUNT, "", "requests that are no genuine Stripe delivery (400)"),
+        "deliveries_failed": MetricDefinition(_COUNT, "", "deliveries answered with 500; Stripe sends them again"),
+        "unknown_subscription": MetricDefinition(_COUNT, "", "events of a subscription that no organisation has"),
+        "customer_conflict": MetricDefinition(_COUNT, "", "a customer that two organisations claim"),
+        "meter_error_reports": MetricDefinition(_COUNT, "", "asynchronous error reports of Stripe's meters"),
+        "no_meter_found": MetricDefinition(_COUNT, "", "reports of events that no Stripe meter takes"),
+        # service: metering
+        "runs_succeeded": MetricDefinition(_COUNT, "", "runs in which every shard was worked through"),
+        "runs_failed": MetricDefinition(_COUNT, "", "runs that raised, or had a shard that did"),
+        "meter_misconfigured": MetricDefinition(_COUNT, "", "runs that refused to send because of a Stripe meter"),
+        "hours_due": MetricDefinition(_COUNT, "", "due hours looked at"),
+        "hours_settled": MetricDefinition(_COUNT, "", "hours whose totals Stripe accepted"),
+        "hours_left": MetricDefinition(_COUNT, "", "hours looked at that stay due"),
+        "hours_refused": MetricDefinition(_COUNT, "reason", "hours that cannot be billed, by reason"),
+        "events_sent": MetricDefinition(_COUNT, "", "meter events that Stripe accepted"),
+        "oldest_due_hour_age": MetricDefinition(_SECONDS, "", "age of the oldest due hour, 0 when none is due"),
+        # service: reconciliation
+        "hours_compared": MetricDefinition(_COUNT, "", "reported hours compared with Stripe's summaries"),
+        "comparisons_failed": MetricDefinition(_COUNT, "", "organisations that could not be compared"),
+        "drift_events": MetricDefinition(_COUNT, "", "meter hours in which Stripe counted something else"),
+        "drift_units": MetricDefinition(_COUNT, "", "units by which they differ, added up regardless of sign"),
+        # service: api
+        "api_errors": MetricDefinition(_COUNT, "status", "answers of the billing API that are errors"),
+    }
+)
+
+logger = Logger()
+metrics = EphemeralMetrics(namespace=NAMESPACE)
+
+
+def count(name: str, value: float = 1, dimension: str = "") -> None:
+    """Add to a metric of `METRICS`; `dimension` is the value of its further dimension, where it has one.
+
+    Raises:
+        KeyError: no such metric: add it to `METRICS` first.
+    """
+    definition = METRICS[name]
+    if definition.dimension:
+        with single_metric(name=name, unit=definition.unit, value=value, namespace=NAMESPACE) as metric:
+            metric.add_dimension(name=definition.dimension, value=dimension)
+    else:
+        metrics.add_metric(name=name, unit=definition.unit, value=value)

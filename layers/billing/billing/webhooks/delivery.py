@@ -1,0 +1,153 @@
+"""The story of a delivery: verify, look where it points, record it together with its effect."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from billing import clock
+from billing.errors import ContentionError
+from billing.metering.plan import UNLINKED
+from billing.stripe_gateway import StripeGateway
+from billing.tables.stripe_events import StripeEventRecord, record_event
+from billing.tables.subscriptions import SubscriptionRecord, forget_rearming, organizations_with_customer
+from billing.tables.usage import make_refused_due, refused_hours
+from billing.telemetry import count, logger
+from billing.webhooks import ledger
+from billing.webhooks.events import (
+    METER_ERROR_REPORT,
+    NO_METER_FOUND,
+    Pointer,
+    StripeEvent,
+    subscription_pointer,
+)
+from billing.webhooks.meter_errors import take_meter_errors
+from billing.webhooks.refresh import fetch, is_covered
+
+Outcome = Literal["processed", "duplicate", "already_reflected", "ignored"]
+
+ATTEMPTS = 8
+LONGEST_PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Say what came of a delivery."""
+
+    outcome: Outcome
+    organization_id: str | None = None
+
+
+def deliver(event: StripeEvent, gateway: StripeGateway, received_at: datetime) -> Delivered:
+    """Work off one delivery of a genuine event.
+
+    Raises:
+        UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing: Stripe shall deliver again.
+    """
+    if event.event_type in (METER_ERROR_REPORT, NO_METER_FOUND) and event.is_thin:
+        return Delivered(take_meter_errors(event, gateway))
+    pointer = subscription_pointer(event)
+    if pointer is None:
+        return Delivered(_record(event, "ignored"))
+    organization_id = _organization_of(pointer)
+    if organization_id is None:
+        if StripeEventRecord.recorded(event.event_id):
+            return Delivered("duplicate")
+        pointer = _asked_of_stripe(pointer, gateway)
+        organization_id = _organization_of(pointer)
+    if organization_id is None:
+        count("unknown_subscription")
+        return Delivered(_record(event, "ignored"))
+    return Delivered(_follow(event, pointer, organization_id, gateway, received_at), organization_id)
+
+
+def _organization_of(pointer: Pointer) -> str | None:
+    if pointer.organization_id is not None or pointer.customer_id is None:
+        return pointer.organization_id
+    return min(organizations_with_customer(pointer.customer_id), default=None)
+
+
+def _asked_of_stripe(pointer: Pointer, gateway: StripeGateway) -> Pointer:
+    subscription = gateway.subscription(pointer.subscription_id)
+    if subscription is None:
+        return pointer
+    return replace(pointer, customer_id=subscription.customer_id, organization_id=subscription.organization_id)
+
+
+def _follow(
+    event: StripeEvent, pointer: Pointer, organization_id: str, gateway: StripeGateway, received_at: datetime
+) -> Outcome:
+    for attempt in range(ATTEMPTS):
+        recorded, record = ledger.read(event.event_id, organization_id, consistent=attempt > 0)
+        if recorded:
+            _finish_linking(record, pointer, gateway)
+            return "duplicate"
+        if is_covered(event, pointer, received_at, record):
+            _finish_linking(record, pointer, gateway)
+            return _record(event, "already_reflected", organization_id)
+        if _is_claimed_by_another(pointer, organization_id, record):
+            count("customer_conflict")
+            logger.error(
+                "Two organisations claim one Stripe customer; the first one keeps it",
+                extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
+            )
+            return _record(event, "ignored", organization_id)
+        fetched = fetch(gateway, organization_id, pointer, record)
+        if fetched is None:
+            count("unknown_subscription")
+            return _record(event, "ignored", organization_id)
+        now = clock.utc_now()
+        event_record = _event_record(event, "processed", organization_id, now)
+        written = ledger.write(event_record, organization_id, record, fetched, now)
+        if written is ledger.Written.EVENT_HAD_A_RECORD:
+            return "duplicate"
+        if written is ledger.Written.YES:
+            if ledger.links_anew(record, fetched) or (record is not None and record.rearm_from):
+                _finish_linking(SubscriptionRecord.of(organization_id, consistent=True), pointer, gateway)
+            return "processed"
+        time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311  # jitter needs no secrecy
+    raise ContentionError(f"The subscription of {organization_id} changed under {ATTEMPTS} attempts to write it")
+
+
+def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: SubscriptionRecord | None) -> bool:
+    """Say whether another organisation has this customer, at which the usage of one would overwrite the other's."""
+    if pointer.customer_id is None or (record is not None and pointer.customer_id in (record.customer_ids or ())):
+        return False
+    return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})
+
+
+def _finish_linking(record: SubscriptionRecord | None, pointer: Pointer, gateway: StripeGateway) -> None:
+    """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
+
+    The hours that were refused since the subscription began become due. And Stripe is asked once more: an event that
+    came while the customer was not in the table yet found no organisation, and nobody else will look where it pointed.
+    """
+    if record is None or record.rearm_from is None:
+        return
+    fetched = fetch(gateway, record.organization_id, pointer, record)
+    if fetched is not None and not ledger.is_reflected(record, fetched):
+        if ledger.write(None, record.organization_id, record, fetched, clock.utc_now()) is not ledger.Written.YES:
+            # Another delivery has just written something newer, found `rearm_from` there, and does all this itself.
+            return
+        record = SubscriptionRecord.of(record.organization_id, consistent=True)
+        if record is None or record.rearm_from is None:
+            return
+    for hour in refused_hours(record.organization_id, record.rearm_from):
+        if str(hour.refused).partition(":")[0] in UNLINKED:
+            make_refused_due(hour)
+    forget_rearming(record, record.rearm_from)
+
+
+def _event_record(
+    event: StripeEvent, outcome: Outcome, organization_id: str | None, now: datetime
+) -> StripeEventRecord:
+    return StripeEventRecord.made(event.event_id, event.event_type, event.created, outcome, organization_id, now)
+
+
+def _record(event: StripeEvent, outcome: Outcome, organization_id: str | None = None) -> Outcome:
+    """Record an event that changes nothing; one that has a record already is a duplicate."""
+    wrote = record_event(_event_record(event, outcome, organization_id, clock.utc_now()))
+    return outcome if wrote else "duplicate"

@@ -1,0 +1,142 @@
+"""A genuine event of Stripe's, and which subscription it points at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeGuard
+
+from billing.errors import NotAStripeDeliveryError
+from billing.settings import secrets_reader
+from billing.stripe_gateway import id_of, verify_signature
+
+# DynamoDB's limit for a hash key; Stripe's ids are far shorter.
+LONGEST_ID = 255
+
+_SUBSCRIPTION_CHANGES = tuple(
+    f"customer.subscription.{change}" for change in ("created", "updated", "deleted", "paused", "resumed")
+)
+_INVOICE_OUTCOMES = ("invoice.paid", "invoice.payment_failed")
+METER_ERROR_REPORT = "v1.billing.meter.error_report_triggered"
+NO_METER_FOUND = "v1.billing.meter.no_meter_found"
+
+
+@dataclass(frozen=True, slots=True)
+class StripeEvent:
+    """Hold an event, snapshot or thin.
+
+    `created` is in Unix seconds, None where the event does not say; `subject` is the snapshot's object, or the thin
+    event's related object.
+    """
+
+    event_id: str
+    event_type: str
+    created: int | None
+    is_thin: bool
+    subject: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Say which subscription an event is about, as far as the event knows."""
+
+    subscription_id: str
+    customer_id: str | None
+    organization_id: str | None
+
+
+def genuine_event(body: bytes, signature_header: str | None) -> StripeEvent:
+    """Return the event, if Stripe signed it and it is one.
+
+    Raises:
+        NotAStripeDeliveryError: the signature is missing, wrong or old, or what is signed is not an event.
+        ConfigurationError: there are no signing secrets to check with.
+    """
+    secrets = secrets_reader()
+    if not verify_signature(body, signature_header, secrets.current().webhook_secrets):
+        # A rotation in progress: the newest secret may not be in the cache yet.
+        refreshed = secrets.refreshed()
+        if refreshed is None or not verify_signature(body, signature_header, refreshed.webhook_secrets):
+            raise NotAStripeDeliveryError("No signature of this body matches a signing secret, or it is too old")
+    try:
+        return _event(json.loads(body))
+    except (ValueError, RecursionError):
+        raise NotAStripeDeliveryError("The body is not JSON") from None
+
+
+def _event(values: Any) -> StripeEvent:
+    if not isinstance(values, Mapping) or values.get("object") not in ("event", "v2.core.event"):
+        raise NotAStripeDeliveryError("The body is not a Stripe event")
+    event_id, event_type = values.get("id"), values.get("type")
+    if not _is_name(event_id) or not _is_name(event_type):
+        raise NotAStripeDeliveryError("The event has no id or no type")
+    is_thin = values["object"] == "v2.core.event"
+    data = values.get("data")
+    subject = values.get("related_object") if is_thin else data.get("object") if isinstance(data, Mapping) else None
+    return StripeEvent(
+        event_id=event_id,
+        event_type=event_type,
+        created=_unix_seconds(values.get("created")),
+        is_thin=is_thin,
+        subject=subject if isinstance(subject, Mapping) else {},
+    )
+
+
+def _is_name(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
+
+
+def _unix_seconds(value: Any) -> int | None:
+    """Read `created`: a number in snapshots, RFC 3339 in thin events."""
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+        # Beyond the year 9999 it is no time, and no number that DynamoDB can hold either.
+        return int(value) if 0 <= value < 253402300800 else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def subscription_pointer(event: StripeEvent) -> Pointer | None:
+    """Return which subscription the event is about; None where it is about none.
+
+    The parts stand in different places in different API versions, and the endpoint decides the version: all are tried.
+    """
+    subject, event_type = event.subject, event.event_type
+    if event.is_thin:
+        if event_type.removeprefix("v1.") not in _SUBSCRIPTION_CHANGES:
+            return None
+        return _pointer(subject.get("id"))
+    if event_type in _SUBSCRIPTION_CHANGES:
+        return _pointer(subject.get("id"), subject.get("customer"), _organization(subject))
+    if event_type == "checkout.session.completed":
+        reference = subject.get("client_reference_id")
+        organization_id = reference if _is_name(reference) else _organization(subject)
+        return _pointer(subject.get("subscription"), subject.get("customer"), organization_id)
+    if event_type in _INVOICE_OUTCOMES:
+        parent = subject.get("parent")
+        details = parent.get("subscription_details") if isinstance(parent, Mapping) else None
+        # Before the API version 2025-03-31: invoice.subscription and invoice.subscription_details.
+        details = details if isinstance(details, Mapping) else subject.get("subscription_details")
+        details = details if isinstance(details, Mapping) else {}
+        return _pointer(
+            details.get("subscription") or subject.get("subscription"),
+            subject.get("customer"),
+            _organization(details),
+        )
+    return None
+
+
+def _pointer(subscription: Any, customer: Any = None, organization_id: str | None = None) -> Pointer | None:
+    subscription_id, customer_id = id_of(subscription), id_of(customer)
+    if not _is_name(subscription_id):
+        return None
+    return Pointer(subscription_id, customer_id if _is_name(customer_id) else None, organization_id)
+
+
+def _organization(holder: Mapping[str, Any]) -> str | None:
+    metadata = holder.get("metadata")
+    organization_id = metadata.get("organization_id") if isinstance(metadata, Mapping) else None
+    return organization_id if _is_name(organization_id) else None
