@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
     from tests.simulator import Simulator
+    from tests.stack import Stack
 
 RUN_FOLDER_VARIABLE = "SENSOR_BILLING_TEST_RUN_FOLDER"
 NO_DYNAMODB_LOCAL = "DynamoDB Local cannot be had"
@@ -188,6 +190,15 @@ def simulator(_simulator_of_the_process: Simulator, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_simulator")
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", WEBHOOK_SECRET)
     return _simulator_of_the_process
+
+
+@pytest.fixture
+def stack(dynamodb: DynamoDBClient, dynamodb_endpoint: str, simulator: Simulator) -> Iterator[Stack]:
+    """Give the test the whole stack, with empty tables, at five past eight of a Monday."""
+    from tests.stack import running_stack
+
+    with running_stack(simulator, dynamodb_endpoint, start=datetime(2026, 11, 23, 8, 5, tzinfo=UTC)) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import json
 import time
 from typing import Any
 
-from billing import clock
+from billing import clock, telemetry
 from billing.errors import NotAStripeDeliveryError
 from billing.stripe_gateway import stripe_gateway
-from billing.telemetry import count, logger, metrics
+from billing.telemetry import count, logger
 from billing.webhooks.delivery import deliver
 from billing.webhooks.events import genuine_event
 from billing.webhooks.request import signed_body
@@ -39,7 +39,7 @@ def handler(event: Any, context: object) -> dict[str, Any]:
         logger.exception("A delivery failed", extra=fields | {"error_type": type(error).__name__})
         answer = _answer(500, {"error": "The event could not be processed now; deliver it again"})
     finally:
-        metrics.flush_metrics()
+        telemetry.flush()
     duration_ms = round((time.perf_counter() - started) * 1000, 1)
     logger.info("Stripe event", extra={**fields, "duration_ms": duration_ms})
     return answer

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from billing import clock
+from billing import clock, telemetry
 from billing.metering.invocation import due_until, emit_backlog, work_off_shards
 from billing.settings import metering_queue_url
 from billing.tables.usage import SHARDS
-from billing.telemetry import metrics
 from billing.time_limit import may_continue
 
 
@@ -28,7 +27,7 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
             return {"handed_over": hand_over_shards(queue_url, until)}
         return work_off_shards(range(SHARDS), until, may_continue(context)).as_dict()
     finally:
-        metrics.flush_metrics()
+        telemetry.flush()
 
 
 def worker(event: Any, context: Any) -> dict[str, Any]:
@@ -38,4 +37,4 @@ def worker(event: Any, context: Any) -> dict[str, Any]:
     try:
         return work_off_messages(event, context, may_continue(context))
     finally:
-        metrics.flush_metrics()
+        telemetry.flush()

@@ -8,10 +8,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from billing import telemetry
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import hand_over, read_request
 from billing.settings import reconciliation_queue_url
-from billing.telemetry import metrics
 from billing.time_limit import may_continue
 
 
@@ -32,7 +32,7 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
             return {"handed_over": hand_over(request)}
         return carry_out(request, may_continue(context)).as_dict()
     finally:
-        metrics.flush_metrics()
+        telemetry.flush()
 
 
 def _work_off(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

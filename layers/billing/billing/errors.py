@@ -4,6 +4,9 @@
     ├── RefusedError                nothing cures it but another input: HTTP 400, or the hour is marked `refused`
     │   ├── NotAStripeDeliveryError     the request is no genuine Stripe webhook
     │   ├── InvalidUsageError           a usage record that no hour can hold
+    │   ├── InvalidRequestError         a request to the billing API that breaks a rule of its own: HTTP 422
+    │   ├── NotSubscribedError          the organisation has no customer or subscription to look at: HTTP 404
+    │   ├── AlreadySubscribedError      the organisation has a living subscription: HTTP 409
     │   └── StripeRefusedError          Stripe said no, and will say no again
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
@@ -34,6 +37,22 @@ class InvalidUsageError(RefusedError):
     """Say which part of a usage record cannot be stored, and what it must be."""
 
 
+class InvalidRequestError(RefusedError):
+    """Say which `field` of a request to the billing API breaks a rule, and the rule; safe to answer with."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotSubscribedError(RefusedError):
+    """Say that the organisation has nothing of the kind yet; safe to answer with."""
+
+
+class AlreadySubscribedError(RefusedError):
+    """Say that the organisation has a living subscription; safe to answer with."""
+
+
 class StripeRefusedError(RefusedError):
     """Carry Stripe's refusal.
 
@@ -55,7 +74,14 @@ class UnavailableError(BillingError):
 
 
 class StripeUnavailableError(UnavailableError):
-    """Say that Stripe gave no answer, or one that asks to try again (409, 429, 5xx)."""
+    """Say that Stripe gave no answer, or one that asks to try again (409, 429, 5xx).
+
+    `status` is the answer's HTTP status, None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ContentionError(UnavailableError):

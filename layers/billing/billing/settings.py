@@ -56,6 +56,42 @@ def reconciliation_queue_url() -> str:
     return os.environ.get("RECONCILIATION_QUEUE_URL", "")
 
 
+def allowed_price_ids() -> frozenset[str]:
+    """Return the Stripe prices that a checkout may be opened for: `ALLOWED_PRICE_IDS`, separated by commas.
+
+    Raises:
+        ConfigurationError: the variable is empty, so no checkout could ever be opened.
+    """
+    return _listed("ALLOWED_PRICE_IDS", "the Stripe prices that may be subscribed to, separated by commas")
+
+
+def allowed_redirect_hosts() -> frozenset[str]:
+    """Return the hosts (`app.example.com`, `localhost:3000`) that Stripe may send a buyer to: `ALLOWED_REDIRECT_HOSTS`.
+
+    Raises:
+        ConfigurationError: the variable is empty, so no checkout could ever be opened.
+    """
+    text = "the hosts that Stripe may send a buyer back to, separated by commas"
+    return frozenset(host.lower() for host in _listed("ALLOWED_REDIRECT_HOSTS", text))
+
+
+def jwt_organization_claim() -> str:
+    """Return the token's claim that names the caller's organisation; empty where callers sign with AWS credentials."""
+    return os.environ.get("JWT_ORGANIZATION_CLAIM", "")
+
+
+def runs_under_sam_local() -> bool:
+    """Say whether this is `sam local`, which authorises nobody and says so in `AWS_SAM_LOCAL`."""
+    return os.environ.get("AWS_SAM_LOCAL") == "true"
+
+
+def _listed(variable: str, meaning: str) -> frozenset[str]:
+    values = frozenset(_split(os.environ.get(variable, "")))
+    if not values:
+        raise ConfigurationError(f"{variable} is empty; set it to {meaning}")
+    return values
+
+
 def positive_number(variable: str, default: float) -> float:
     """Return a number above zero from the environment.
 

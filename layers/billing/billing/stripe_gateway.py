@@ -36,6 +36,8 @@ READ_ATTEMPTS = 3
 # A session of the meter event stream lasts 15 minutes; it is renewed before it can expire on the way.
 SESSION_MARGIN = timedelta(minutes=1)
 SESSION_EXPIRED = "billing_meter_event_session_expired"
+# Stripe gives no code where an idempotency key comes again with other parameters.
+KEY_REUSED = "idempotency_key_reused"
 
 Answer = TypeVar("Answer")
 
@@ -106,6 +108,15 @@ class MeterEventSession:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CheckoutSession:
+    """Hold an open checkout session: where its buyer pays, and until when."""
+
+    session_id: str
+    url: str
+    expires_at: datetime
+
+
 class StripeGateway:
     """Talk to one Stripe account. One instance serves all threads of a process."""
 
@@ -125,6 +136,7 @@ class StripeGateway:
         self._backoff_seconds = backoff_seconds
         self._session: MeterEventSession | None = None
         self._session_lock = threading.Lock()
+        self._metered: dict[str, bool] = {}
         self.client = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
@@ -139,7 +151,7 @@ class StripeGateway:
         try:
             return [
                 _subscription(item)
-                for item in self._pages(
+                for item in self.pages(
                     lambda params: self.client.v1.subscriptions.list(params),
                     {"customer": customer_id, "status": "all", "limit": 100},
                 )
@@ -158,7 +170,7 @@ class StripeGateway:
         """Return the account's meters, inactive ones too."""
         return [
             _meter(item)
-            for item in self._pages(lambda params: self.client.v1.billing.meters.list(params), {"limit": 100})
+            for item in self.pages(lambda params: self.client.v1.billing.meters.list(params), {"limit": 100})
         ]
 
     def create_meter_event(
@@ -218,7 +230,7 @@ class StripeGateway:
             StripeNotFoundError: Stripe does not know the customer or the meter.
         Source: https://docs.stripe.com/api/billing/meter-event-summary/list
         """
-        pages = self._pages(
+        pages = self.pages(
             lambda params: self.client.v1.billing.meters.event_summaries.list(meter_id, params),
             {
                 "customer": customer_id,
@@ -237,6 +249,98 @@ class StripeGateway:
         """
         found: dict[str, Any] = self.read(lambda: self.client.v2.core.events.retrieve(event_id)).to_dict()
         return found
+
+    def find_customer(self, organization_id: str, created_since: datetime) -> str | None:
+        """Return the newest customer whose metadata names the organisation, or None.
+
+        Stripe's search does not see what was made in the past minute; the list of what was created since does.
+        Source: https://docs.stripe.com/search#data-freshness
+        """
+        quoted = organization_id.replace("\\", "\\\\").replace("'", "\\'")
+        listed = self.pages(
+            lambda params: self.client.v1.customers.list(params),
+            {"created": {"gte": int(created_since.timestamp())}, "limit": 100},
+        )
+        for item in listed:
+            if (item.get("metadata") or {}).get("organization_id") == organization_id:
+                return str(item["id"])
+        found = self.read(
+            lambda: self.client.v1.customers.search({"query": f"metadata['organization_id']:'{quoted}'", "limit": 1})
+        )
+        return str(found.data[0].id) if found.data else None
+
+    def create_customer(self, organization_id: str, idempotency_key: str) -> str:
+        """Create a customer whose metadata names the organisation; the same key again returns the same customer."""
+        customer = self.read(
+            lambda: self.client.v1.customers.create(
+                {"metadata": {"organization_id": organization_id}}, {"idempotency_key": idempotency_key}
+            )
+        )
+        return customer.id
+
+    def has_customer(self, customer_id: str) -> bool:
+        """Say whether Stripe has the customer and it is not deleted."""
+        try:
+            customer = self.read(lambda: self.client.v1.customers.retrieve(customer_id)).to_dict()
+        except StripeNotFoundError:
+            return False
+        return not customer.get("deleted")
+
+    def is_metered(self, price_id: str) -> bool:
+        """Say whether a price bills by use; asked once a process, for it never changes.
+
+        Raises:
+            StripeNotFoundError: there is no such price.
+        """
+        if price_id not in self._metered:
+            recurring = self.read(lambda: self.client.v1.prices.retrieve(price_id)).to_dict().get("recurring") or {}
+            self._metered[price_id] = recurring.get("usage_type") == "metered"
+        return self._metered[price_id]
+
+    def open_checkout(
+        self,
+        organization_id: str,
+        customer_id: str,
+        price_ids: Sequence[str],
+        success_url: str,
+        cancel_url: str,
+        idempotency_key: str,
+    ) -> CheckoutSession:
+        """Open a checkout session in which the customer subscribes to the prices.
+
+        Source: https://docs.stripe.com/api/checkout/sessions/create
+        """
+        lines: list[Any] = [
+            {"price": price_id} if self.is_metered(price_id) else {"price": price_id, "quantity": 1}
+            for price_id in price_ids
+        ]
+        session = self.read(
+            lambda: self.client.v1.checkout.sessions.create(
+                {
+                    "mode": "subscription",
+                    "customer": customer_id,
+                    "client_reference_id": organization_id,
+                    "line_items": lines,
+                    "subscription_data": {"metadata": {"organization_id": organization_id}},
+                    "success_url": success_url,
+                    "cancel_url": cancel_url,
+                },
+                {"idempotency_key": idempotency_key},
+            )
+        ).to_dict()
+        return CheckoutSession(session["id"], session["url"], from_unix(session["expires_at"]))
+
+    def open_portal(self, customer_id: str, return_url: str, idempotency_key: str) -> str:
+        """Open a session of the customer portal and return its address.
+
+        Source: https://docs.stripe.com/api/customer_portal/sessions/create
+        """
+        session = self.read(
+            lambda: self.client.v1.billing_portal.sessions.create(
+                {"customer": customer_id, "return_url": return_url}, {"idempotency_key": idempotency_key}
+            )
+        )
+        return session.url
 
     def once(self, call: Callable[[], Answer]) -> Answer:
         """Make one call and translate what the SDK raises.
@@ -257,7 +361,10 @@ class StripeGateway:
             raise StripeUnavailableError("Stripe's answer is not JSON") from error
 
     def read(self, call: Callable[[], Answer]) -> Answer:
-        """Make a call without effect, at most three times, with exponential backoff and full jitter between."""
+        """Make a call at most three times, with exponential backoff and full jitter between.
+
+        Only for calls without effect, and those whose idempotency key keeps a repetition from having one.
+        """
         for attempt in range(1, READ_ATTEMPTS + 1):
             try:
                 return self.once(call)
@@ -272,11 +379,12 @@ class StripeGateway:
         longest = self._backoff_seconds * 2 ** (attempt - 1)
         time.sleep(random.uniform(0, longest))  # noqa: S311  # jitter needs no secrecy
 
-    def _pages(self, list_page: Callable[[Any], Any], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def pages(self, list_page: Callable[[Any], Any], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a v1 list, page by page, as plain dictionaries."""
         page = self.read(lambda: list_page(params))
         yield from (item.to_dict() for item in page.data)
         if page.has_more and page.data:
-            yield from self._pages(list_page, {**params, "starting_after": page.data[-1].id})
+            yield from self.pages(list_page, {**params, "starting_after": page.data[-1].id})
 
 
 @cache
@@ -300,7 +408,9 @@ def _translated(error: stripe.StripeError) -> Exception:
         # A key that was revoked says nothing about the request: with a working key the same one succeeds.
         return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
     if status is None or status in (409, 429) or status >= 500:
-        return StripeUnavailableError(f"Stripe answered {status}: {message}")
+        return StripeUnavailableError(f"Stripe answered {status}: {message}", status)
+    if isinstance(error, stripe.IdempotencyError):
+        return StripeRefusedError(message, code or KEY_REUSED)
     if code == "resource_missing" or status == 404:
         return StripeNotFoundError(message, code)
     return StripeRefusedError(message, code)

@@ -58,7 +58,7 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
 )
 
 logger = Logger()
-metrics = EphemeralMetrics(namespace=NAMESPACE)
+_metrics = EphemeralMetrics(namespace=NAMESPACE)
 
 
 def count(name: str, value: float = 1, dimension: str = "") -> None:
@@ -72,4 +72,14 @@ def count(name: str, value: float = 1, dimension: str = "") -> None:
         with single_metric(name=name, unit=definition.unit, value=value, namespace=NAMESPACE) as metric:
             metric.add_dimension(name=definition.dimension, value=dimension)
     else:
-        metrics.add_metric(name=name, unit=definition.unit, value=value)
+        _metrics.add_metric(name=name, unit=definition.unit, value=value)
+
+
+def flush() -> None:
+    """Write the metrics counted since the last time to the log, in CloudWatch's embedded format.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format.html
+    """
+    # Powertools warns of having none, which is what most invocations of a quiet hour have.
+    if _metrics.metric_set:
+        _metrics.flush_metrics()

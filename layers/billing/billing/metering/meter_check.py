@@ -26,7 +26,7 @@ def check_meters(stripe_meters: Iterable[StripeMeter]) -> dict[str, str]:
         found = by_event_name.get(meter.event_name, [])
         active = [stripe_meter for stripe_meter in found if stripe_meter.status == "active"]
         if len(active) == 1:
-            faults += _faults(meter, active[0])
+            faults += meter_faults(meter, active[0])
             checked[meter.event_name] = active[0].meter_id
         elif found:
             faults.append(f"The Stripe meter {meter.event_name} is not active: reactivate it, or provision a new one")
@@ -37,9 +37,10 @@ def check_meters(stripe_meters: Iterable[StripeMeter]) -> dict[str, str]:
     return checked
 
 
-def _faults(meter: Meter, found: StripeMeter) -> list[str]:
+def meter_faults(meter: Meter, found: StripeMeter) -> list[str]:
+    """Return what makes a Stripe meter unfit for the totals of `meter`, each with its cure; nothing where it is fit."""
     named = f"The Stripe meter {meter.event_name} ({found.meter_id})"
-    cure = "this cannot be changed: deactivate it and provision a new one"
+    cure = "Stripe cannot change that: provision a new meter, with another event name in billing/meters.py"
     faults = []
     if found.formula != meter.formula:
         faults.append(f"{named} has the formula {found.formula}, not {meter.formula}: {cure}")

@@ -130,3 +130,37 @@ def forget_rearming(record: SubscriptionRecord, rearmed_from: datetime) -> None:
     except UpdateError as error:
         if error.cause_response_code != "ConditionalCheckFailedException":
             raise
+
+
+def link_customer(
+    organization_id: str, stripe_customer_id: str, before: SubscriptionRecord | None, now: datetime
+) -> bool:
+    """Make a Stripe customer the organisation's, unless its record has changed since `before` was read.
+
+    `version` changes too: a delivery that is at work on the record reads it again, and so asks Stripe for this
+    customer's subscriptions as well. A record that this makes has version 0: nothing in it came from Stripe.
+    """
+    unchanged: Any
+    if before is None:
+        unchanged = SubscriptionRecord.organization_id.does_not_exist()
+    elif before.version is None:
+        unchanged = SubscriptionRecord.version.does_not_exist()
+    else:
+        unchanged = SubscriptionRecord.version == before.version
+    version = int(before.version) + 1 if before is not None and before.version is not None else 0
+    try:
+        SubscriptionRecord(organization_id).update(
+            actions=[
+                SubscriptionRecord.stripe_customer_id.set(stripe_customer_id),
+                SubscriptionRecord.customer_ids.add({stripe_customer_id}),
+                SubscriptionRecord.version.set(version),
+                SubscriptionRecord.created_at.set(SubscriptionRecord.created_at | now),
+                SubscriptionRecord.updated_at.set(now),
+            ],
+            condition=unchanged,
+        )
+    except UpdateError as error:
+        if error.cause_response_code == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True

@@ -21,6 +21,9 @@ _SUBSCRIPTION_CHANGES = tuple(
 _INVOICE_OUTCOMES = ("invoice.paid", "invoice.payment_failed")
 METER_ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
+# What Stripe's two destinations are to deliver: exactly what is handled here.
+SNAPSHOT_EVENT_TYPES = ("checkout.session.completed", *_SUBSCRIPTION_CHANGES, *_INVOICE_OUTCOMES)
+THIN_EVENT_TYPES = (*(f"v1.{change}" for change in _SUBSCRIPTION_CHANGES), METER_ERROR_REPORT, NO_METER_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,17 @@ def genuine_event(body: bytes, signature_header: str | None) -> StripeEvent:
         if refreshed is None or not verify_signature(body, signature_header, refreshed.webhook_secrets):
             raise NotAStripeDeliveryError("No signature of this body matches a signing secret, or it is too old")
     try:
-        return _event(json.loads(body))
+        return read_event(json.loads(body))
     except (ValueError, RecursionError):
         raise NotAStripeDeliveryError("The body is not JSON") from None
 
 
-def _event(values: Any) -> StripeEvent:
+def read_event(values: Any) -> StripeEvent:
+    """Return the event that Stripe's JSON holds, snapshot or thin; that it is genuine is for the caller to know.
+
+    Raises:
+        NotAStripeDeliveryError: it is no event.
+    """
     if not isinstance(values, Mapping) or values.get("object") not in ("event", "v2.core.event"):
         raise NotAStripeDeliveryError("The body is not a Stripe event")
     event_id, event_type = values.get("id"), values.get("type")
