@@ -1,0 +1,1 @@
+"""`make demo`: a day of real temperature records, billed through the real handlers and compared with Stripe."""
