@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from tests.simulator.errors import invalid_parameter, no_such
-from tests.simulator.parameters import Params, in_range, merged_metadata, page_limit, required, text
+from tests.simulator.parameters import Params, in_range, integer, merged_metadata, page_limit, required, text
 from tests.simulator.part import Part, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Customers(Part):
         clauses = [self._clause(clause) for clause in re.split(r"\s+AND\s+", str(required(params, "query")))]
         limit = page_limit(params)
         now = self.account.now()
-        start = int(text(params, "page") or 0)
+        start = integer(params, "page") or 0
         found = [
             customer
             for customer in reversed(self.objects.values())

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from tests.simulator.clock import rfc3339
 from tests.simulator.errors import invalid_parameter, no_such
-from tests.simulator.parameters import Params, boolean, in_range, page_limit, sequence, text
+from tests.simulator.parameters import Params, boolean, in_range, integer, page_limit, sequence, text
 from tests.simulator.part import Part, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Events(Part):
         kinds, object_id = sequence(params, "types"), text(params, "object_id")
         created = params.get("created") if isinstance(params.get("created"), dict) else {}
         limit = page_limit(params, 20)
-        start = int(text(params, "page") or 0)
+        start = integer(params, "page") or 0
         oldest = rfc3339(self.account.now() - KEPT_SECONDS)
         found = [
             event

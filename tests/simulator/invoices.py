@@ -29,6 +29,7 @@ class Invoices(Part):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self._number = 0
+        self._free: set[str] = set()
 
     # --- what subscriptions make
 
@@ -41,15 +42,25 @@ class Invoices(Part):
         self._finalize(invoice)
         return invoice
 
-    def for_period(self, subscription: StripeObject, start: int, end: int) -> StripeObject:
-        """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`."""
-        invoice = self._new(subscription, start, end, "subscription_cycle")
+    def due_in_advance(self, subscription: StripeObject) -> bool:
+        """Say whether a subscription costs anything before there is usage."""
+        items = subscription["items"]["data"]
+        return any(item.get("quantity") and Decimal(item["price"]["unit_amount_decimal"]) for item in items)
+
+    def for_period(self, subscription: StripeObject, start: int, end: int, *, free: bool = False) -> StripeObject:
+        """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
+
+        Usage of a `free` period, which a trial is, costs nothing.
+        """
+        invoice = self._new(subscription, start, end, "subscription_cycle", free=free)
         at = invoice["created"] + self.account.settings.invoice_draft_seconds
         invoice["automatically_finalizes_at"] = at
         self.account.schedule(at, lambda: self._close_draft(invoice))
         return invoice
 
-    def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
+    def _new(
+        self, subscription: StripeObject, start: int, end: int, reason: str, *, free: bool = False
+    ) -> StripeObject:
         customer = self.account.customers.objects.get(subscription["customer"], {})
         now = int(self.account.now())
         invoice_id = self.account.new_id("in", 24)
@@ -120,6 +131,8 @@ class Invoices(Part):
             "total": 0,
         }
         self.objects[invoice_id] = invoice
+        if free:
+            self._free.add(invoice_id)
         self._price(invoice)
         self.account.events.emit("invoice.created", invoice)
         return invoice
@@ -163,6 +176,7 @@ class Invoices(Part):
             quantity = max(0, self.account.meter_events.aggregate(invoice["customer"], name, start, end))
         else:
             quantity = item.get("quantity") or 0
+        nothing = nothing or bool(meter_id and invoice["id"] in self._free)
         exact = Decimal(0) if nothing else quantity * Decimal(price["unit_amount_decimal"])
         amount = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
         return {

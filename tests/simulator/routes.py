@@ -11,7 +11,8 @@ from typing import Any
 from tests.simulator import destinations, usage_api
 from tests.simulator.account import Account
 from tests.simulator.events import thin_page
-from tests.simulator.parameters import Params, page_limit, sequence, text
+from tests.simulator.parameters import Params, integer, page_limit, sequence
+from tests.simulator.part import page
 
 
 @dataclass(slots=True)
@@ -41,21 +42,26 @@ class Route:
 
 def _v1_endpoints(call: Call) -> Any:
     found = [one.as_v1() for one in destinations.made(call.account, "v1")]
-    return destinations_page(found, call.params)
-
-
-def destinations_page(found: list[Any], params: Params) -> Any:
-    """Make a v1 list of webhook endpoints."""
-    from tests.simulator.part import page
-
-    return page(found, params, destinations.V1_URL)
+    return page(found, call.params, destinations.V1_URL)
 
 
 def _v2_destinations(call: Call) -> Any:
     include = sequence(call.params, "include")
     found = [one.as_v2(include) for one in destinations.made(call.account, "v2")]
-    start = int(text(call.params, "page") or 0)
+    start = integer(call.params, "page") or 0
     return thin_page(found, destinations.V2_URL, call.params, start, page_limit(call.params, 20))
+
+
+def _v1_account(call: Call) -> Any:
+    return {
+        "id": "acct_simulator",
+        "object": "account",
+        "charges_enabled": True,
+        "country": "US",
+        "default_currency": "usd",
+        "metadata": {},
+        "type": "standard",
+    }
 
 
 _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
@@ -68,6 +74,7 @@ _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
     ("POST /v1/billing/meters/{id}/deactivate", lambda c: c.account.meters.deactivate(c.id)),
     ("POST /v1/billing/meters/{id}/reactivate", lambda c: c.account.meters.reactivate(c.id)),
     ("GET /v1/billing/meters/{id}/event_summaries", lambda c: c.account.summaries.list(c.id, c.params)),
+    ("GET /v1/account", _v1_account),
     ("POST /v1/customers", lambda c: c.account.customers.create(c.params)),
     ("GET /v1/customers", lambda c: c.account.customers.list(c.params)),
     ("GET /v1/customers/search", lambda c: c.account.customers.search(c.params)),

@@ -8,6 +8,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.simulator.control import control
 from tests.simulator.errors import ApiError
 from tests.simulator.faults import Fault
 from tests.simulator.idempotency import KEPT_SECONDS, SavedAnswer
@@ -38,11 +39,9 @@ class Server:
 
     def handle(self, request: HttpRequest) -> HttpAnswer:
         """Answer any request."""
-        if request.path.startswith("/_simulator"):
-            from tests.simulator.control import control
-
-            return control(self._simulator, request)
         try:
+            if request.path.startswith("/_simulator"):
+                return control(self._simulator, request)
             answer, logged = self._handle(request)
             if answer.compute is None:
                 self._simulator.requests.by_status[f"{logged.route} {logged.status}"] += 1

@@ -19,6 +19,8 @@ from tests.simulator.server import Server
 from tests.simulator.settings import Settings
 from tests.simulator.webhooks import Webhooks
 
+_CATCH_UP_SECONDS = 0.5
+
 
 class Simulator:
     """Everything a test touches. All of it may be used from any thread while the server runs.
@@ -72,7 +74,13 @@ class Simulator:
         reachable = "127.0.0.1" if ip_address(bound_host).is_unspecified else bound_host
         self.base_url = f"http://{reachable}:{bound_port}"
         self.account.public_url = self.base_url
+        self._keep_time(loop)
         return server
+
+    def _keep_time(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what falls due while real time passes and nobody calls."""
+        self.account.catch_up()
+        loop.call_later(_CATCH_UP_SECONDS, self._keep_time, loop)
 
     def drop_connections(self) -> None:
         """Reset every open connection; call it on the event loop's thread."""

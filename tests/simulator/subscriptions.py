@@ -31,6 +31,8 @@ STATUSES = (
     "unpaid",
     "paused",
 )
+INCOMPLETE_SECONDS = 23 * 3600
+"""How long Stripe waits for the first payment: https://docs.stripe.com/billing/subscriptions/overview."""
 _ENDED = ("canceled", "incomplete_expired")
 
 
@@ -63,13 +65,20 @@ class Subscriptions(Part):
         for position, entry in enumerate(entries):
             self._add_item(subscription, entry, f"items[{position}][price]", start, trial_end)
         self.objects[subscription["id"]] = subscription
-        self.account.events.emit("customer.subscription.created", subscription)
-        invoice = self.account.invoices.first(subscription)
-        if invoice["status"] != "paid":
+        due = trial_end is None and self.account.invoices.due_in_advance(subscription)
+        if due and not self.account.customers.pays(customer):
             subscription["status"] = "incomplete"
-        subscription["latest_invoice"] = invoice["id"]
+            self.account.schedule(now + INCOMPLETE_SECONDS, lambda: self._give_up(subscription))
+        self.account.events.emit("customer.subscription.created", subscription)
+        subscription["latest_invoice"] = self.account.invoices.first(subscription)["id"]
         self._plan(subscription)
         return copied(subscription)
+
+    def _give_up(self, subscription: StripeObject) -> None:
+        if subscription["status"] == "incomplete":
+            before = copied(subscription)
+            subscription.update(status="incomplete_expired", ended_at=int(self.account.now()))
+            self.account.events.emit("customer.subscription.updated", subscription, before)
 
     def _new(self, customer: str, start: int, trial_end: int | None, params: Params) -> StripeObject:
         return {
@@ -217,6 +226,8 @@ class Subscriptions(Part):
         if item is None:
             raise invalid_parameter(f"{param}[id]", f"No such subscription item: '{item_id}'", "resource_missing")
         if boolean(entry, "deleted"):
+            if len(items) == 1:
+                raise ApiError(400, "A subscription must have at least one active item.", param=f"{param}[deleted]")
             items.remove(item)
             return
         if text(entry, "price"):
@@ -331,13 +342,6 @@ class Subscriptions(Part):
             self._bill_until(subscription, at)
             self._end(subscription, "cancellation_requested")
         elif self._period_end(subscription) == at:
-            if subscription["status"] == "incomplete":
-                subscription["status"] = "incomplete_expired"
-                subscription["ended_at"] = at
-                self.account.events.emit(
-                    "customer.subscription.updated", subscription, {**subscription, "status": "incomplete"}
-                )
-                return
             self._renew(subscription, at)
 
     def _renew(self, subscription: StripeObject, at: int) -> None:
@@ -346,11 +350,12 @@ class Subscriptions(Part):
             self._bill_until(subscription, at)
             self._end(subscription, "cancellation_requested")
             return
-        if subscription["status"] == "trialing":
+        free = subscription["status"] == "trialing"
+        if free:
             subscription["status"] = "active"
         start = self._period_start(subscription)
         self._next_period(subscription, at)
-        invoice = self.account.invoices.for_period(subscription, start, at)
+        invoice = self.account.invoices.for_period(subscription, start, at, free=free)
         subscription["latest_invoice"] = invoice["id"]
         self.account.events.emit("customer.subscription.updated", subscription, before)
         self._plan(subscription)

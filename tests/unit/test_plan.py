@@ -95,9 +95,7 @@ def test_a_meter_is_sent_as_zero_when_its_count_was_removed() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("counted", "sent"), [("7", 7), ("7.9", 7), ("-1", 0), ("-0.5", 0), ("1E+2", 100), ("0", 0)]
-)
+@pytest.mark.parametrize(("counted", "sent"), [("7", 7), ("7.9", 7), ("-1", 0), ("-0.5", 0), ("1E+2", 100), ("0", 0)])
 def test_the_value_is_whole_and_not_negative(counted: str, sent: int) -> None:
     events = meter_events(declared(hour(counts={"active_sensors": {"N": counted}})))
 

@@ -25,9 +25,10 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def signature(body: bytes, secret: str = SECRETS[0], age_seconds: int = 0) -> str:
-    return stripe.WebhookSignature.generate_signature_header(
+    header: str = stripe.WebhookSignature.generate_signature_header(
         body.decode(), secret, int(time.time()) - age_seconds
     )
+    return header
 
 
 def signed(values: Any, secret: str = SECRETS[0]) -> StripeEvent:
@@ -36,9 +37,7 @@ def signed(values: Any, secret: str = SECRETS[0]) -> StripeEvent:
 
 
 def snapshot(event_type: str, subject: dict[str, Any]) -> StripeEvent:
-    return signed(
-        {"id": "evt_1", "object": "event", "type": event_type, "created": 1, "data": {"object": subject}}
-    )
+    return signed({"id": "evt_1", "object": "event", "type": event_type, "created": 1, "data": {"object": subject}})
 
 
 def thin(event_type: str, subject_id: str = "sub_1") -> StripeEvent:
@@ -81,9 +80,7 @@ def test_an_expanded_object_counts_as_its_id(customer: Any) -> None:
         {"subscription": {"id": "sub_1"}, "subscription_details": {"metadata": MARKED}},
     ],
 )
-def test_an_invoice_points_at_its_subscription_in_every_api_version(
-    event_type: str, reference: dict[str, Any]
-) -> None:
+def test_an_invoice_points_at_its_subscription_in_every_api_version(event_type: str, reference: dict[str, Any]) -> None:
     event = snapshot(event_type, {"id": "in_1", "customer": "cus_1", **reference})
 
     assert subscription_pointer(event) == Pointer("sub_1", "cus_1", "acme")
@@ -210,7 +207,7 @@ def test_a_rotated_secret_is_fetched_once_and_a_flood_of_bad_signatures_fetches_
 
     clock = [1000.0]
     monkeypatch.setattr(settings, "_fetch_secret", fetch)
-    monkeypatch.setattr(settings.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("billing.settings.time.monotonic", lambda: clock[0])
     assert genuine_event(BODY, signature(BODY, "whsec_old")).event_id == "evt_1"
     assert len(fetches) == 1
 

@@ -8,6 +8,7 @@
     │   ├── NotSubscribedError          the organisation has no customer or subscription to look at: HTTP 404
     │   ├── AlreadySubscribedError      the organisation has a living subscription: HTTP 409
     │   └── StripeRefusedError          Stripe said no, and will say no again
+    │       ├── KeyReusedError              the idempotency key came before, with other parameters
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
     │   ├── StripeUnavailableError      no answer, 409, 429, 5xx
@@ -67,6 +68,10 @@ class StripeRefusedError(RefusedError):
 
 class StripeNotFoundError(StripeRefusedError):
     """Say that Stripe has no such object (`resource_missing`)."""
+
+
+class KeyReusedError(StripeRefusedError):
+    """Say that an idempotency key came before with other parameters: another request needs another key."""
 
 
 class UnavailableError(BillingError):

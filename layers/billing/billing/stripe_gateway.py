@@ -20,6 +20,7 @@ import stripe
 from billing import clock
 from billing.clock import from_unix
 from billing.errors import (
+    KeyReusedError,
     NotAStripeDeliveryError,
     StripeNotFoundError,
     StripeRefusedError,
@@ -36,8 +37,6 @@ READ_ATTEMPTS = 3
 # A session of the meter event stream lasts 15 minutes; it is renewed before it can expire on the way.
 SESSION_MARGIN = timedelta(minutes=1)
 SESSION_EXPIRED = "billing_meter_event_session_expired"
-# Stripe gives no code where an idempotency key comes again with other parameters.
-KEY_REUSED = "idempotency_key_reused"
 
 Answer = TypeVar("Answer")
 
@@ -250,20 +249,18 @@ class StripeGateway:
         found: dict[str, Any] = self.read(lambda: self.client.v2.core.events.retrieve(event_id)).to_dict()
         return found
 
-    def find_customer(self, organization_id: str, created_since: datetime) -> str | None:
-        """Return the newest customer whose metadata names the organisation, or None.
+    def find_customer(self, organization_id: str, created_since: datetime | None = None) -> str | None:
+        """Return a customer whose metadata names the organisation, or None.
 
-        Stripe's search does not see what was made in the past minute; the list of what was created since does.
-        Source: https://docs.stripe.com/search#data-freshness
+        Stripe's search does not see what was made in the past minute; with `created_since`, all customers made since
+        then are looked at as well. Source: https://docs.stripe.com/search#data-freshness
         """
+        if created_since is not None:
+            params = {"created": {"gte": int(created_since.timestamp())}, "limit": 100}
+            for item in self.pages(lambda params: self.client.v1.customers.list(params), params):
+                if (item.get("metadata") or {}).get("organization_id") == organization_id:
+                    return str(item["id"])
         quoted = organization_id.replace("\\", "\\\\").replace("'", "\\'")
-        listed = self.pages(
-            lambda params: self.client.v1.customers.list(params),
-            {"created": {"gte": int(created_since.timestamp())}, "limit": 100},
-        )
-        for item in listed:
-            if (item.get("metadata") or {}).get("organization_id") == organization_id:
-                return str(item["id"])
         found = self.read(
             lambda: self.client.v1.customers.search({"query": f"metadata['organization_id']:'{quoted}'", "limit": 1})
         )
@@ -410,7 +407,7 @@ def _translated(error: stripe.StripeError) -> Exception:
     if status is None or status in (409, 429) or status >= 500:
         return StripeUnavailableError(f"Stripe answered {status}: {message}", status)
     if isinstance(error, stripe.IdempotencyError):
-        return StripeRefusedError(message, code or KEY_REUSED)
+        return KeyReusedError(message, code)
     if code == "resource_missing" or status == 404:
         return StripeNotFoundError(message, code)
     return StripeRefusedError(message, code)

@@ -42,7 +42,9 @@ def make_meter(client: stripe.StripeClient) -> Callable[..., Any]:
 def send(client: stripe.StripeClient) -> Callable[..., Any]:
     """Return a function that sends one meter event over v1."""
 
-    def send(customer: str, value: Any, timestamp: int = NOON, identifier: str = "", event_name: str = "readings") -> Any:
+    def send(
+        customer: str, value: Any, timestamp: int = NOON, identifier: str = "", event_name: str = "readings"
+    ) -> Any:
         params: dict[str, Any] = {
             "event_name": event_name,
             "payload": {"stripe_customer_id": customer, "value": str(value)},
@@ -81,16 +83,15 @@ def subscribe(client: stripe.StripeClient, simulator: Simulator, price: Any) -> 
     """Return a function that takes an organisation through checkout and returns the completed session."""
 
     def subscribe(organization_id: str = "org_1", **params: Any) -> Any:
-        session = client.v1.checkout.sessions.create(
-            {
-                "mode": "subscription",
-                "client_reference_id": organization_id,
-                "line_items": [{"price": price.id}],
-                "subscription_data": {"metadata": {"organization_id": organization_id}},
-                "success_url": "https://example.com/done",
-                **params,  # type: ignore[typeddict-item]
-            }
-        )
+        asked: Any = {
+            "mode": "subscription",
+            "client_reference_id": organization_id,
+            "line_items": [{"price": price.id}],
+            "subscription_data": {"metadata": {"organization_id": organization_id}},
+            "success_url": "https://example.com/done",
+            **params,
+        }
+        session = client.v1.checkout.sessions.create(asked)
         simulator.account.complete_checkout_session(session.id)
         return client.v1.checkout.sessions.retrieve(session.id)
 
