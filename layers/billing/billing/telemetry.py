@@ -1,12 +1,13 @@
 """The log and the metrics: every metric that the code emits is one line of `METRICS`.
 
 Alarms and dashboard may name only what stands here (a test compares them with the template), and `count` refuses
-anything else. All metrics have the namespace `SensorBilling` and the dimension `service`, set by
-`POWERTOOLS_SERVICE_NAME` of each function; some have one dimension more.
+anything else. All metrics have the namespace of `POWERTOOLS_METRICS_NAMESPACE`, which is the stack's own, and the
+dimension `service`, set by `POWERTOOLS_SERVICE_NAME` of each function; some have one dimension more.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
 
-NAMESPACE = "SensorBilling"
+NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "SensorBilling"
 
 
 class MetricDefinition(NamedTuple):
