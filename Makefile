@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-deep test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook build bench-cold-start deploy clean
+	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-cold-start deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -73,16 +73,30 @@ invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and inv
 	python -m tests.sam_local.webhook_event $(EVENT) | \
 		sam local invoke StripeWebhookFunction --event - $(SAM_LOCAL)
 
+# ------------------------------------------------------------------------------------------------------- operate
+
+operate: $(ENVIRONMENT) ## Run the operator's command line, as in: make operate ARGS="--stack sensor-billing-dev status"
+	python -m operations $(ARGS)
+
+provision: $(ENVIRONMENT) ## Show what Stripe lacks (meters, prices, destinations); STACK=… ARGS=--apply makes it so
+	python -m operations $(if $(STACK),--stack $(STACK)) provision $(ARGS)
+
+requeue-refused: $(ENVIRONMENT) ## Make refused hours due again: STACK=… ARGS="--reason no_such_customer --dry-run"
+	python -m operations $(if $(STACK),--stack $(STACK)) requeue-refused $(ARGS)
+
+openapi: $(ENVIRONMENT) ## Write docs/openapi.json anew after a change of the billing API
+	python -m operations.openapi > docs/openapi.json
+
 # ------------------------------------------------------------------------------------------------- build and deploy
 
 build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and what is unused out
 	tools/build.sh
 
-bench-cold-start: $(ENVIRONMENT) ## Measure cold starts in the Lambda image (needs Docker; some minutes)
+bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
 	python -m tests.benchmarks.cold_start
 
 deploy: build ## Deploy ENV=dev, staging or prod
-	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default)
+	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default) $(DEPLOY_ARGS)
 
 clean: ## Remove what was built and downloaded
 	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

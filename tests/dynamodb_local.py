@@ -64,8 +64,10 @@ class DynamoDBLocal:
     process_id: int | None = None
 
 
-def start(port: int | None = None, stop_at_exit: bool = True) -> DynamoDBLocal:
+def start(port: int | None = None, *, stop_at_exit: bool = True, shared: bool = False) -> DynamoDBLocal:
     """Start a server on a free (or the given) port and wait until it answers.
+
+    `shared`: one set of tables for whatever access key, as for the containers of `sam local`.
 
     Raises:
         DynamoDBLocalUnavailableError: neither a jar nor a Java can be had, or the server does not come up.
@@ -90,6 +92,7 @@ def start(port: int | None = None, stop_at_exit: bool = True) -> DynamoDBLocal:
             "-disableTelemetry",
             "-port",
             str(chosen_port),
+            *(["-sharedDb"] if shared else []),
         ],
         cwd=jar.parent,
         stdin=subprocess.DEVNULL,
@@ -108,9 +111,9 @@ def start(port: int | None = None, stop_at_exit: bool = True) -> DynamoDBLocal:
 
 
 @contextlib.contextmanager
-def running_dynamodb_local(port: int | None = None) -> Iterator[DynamoDBLocal]:
-    """Start a server for the length of a `with` block."""
-    server = start(port)
+def running_dynamodb_local(port: int | None = None, *, shared: bool = False) -> Iterator[DynamoDBLocal]:
+    """Start a server for the length of a `with` block; `shared` as in `start`."""
+    server = start(port, shared=shared)
     try:
         yield server
     finally:
@@ -312,7 +315,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.dynamodb_local", description=main.__doc__)
     parser.add_argument("--port", type=int, default=8000, help="0 for a free one (default: 8000)")
     arguments = parser.parse_args()
-    with running_dynamodb_local(arguments.port or None) as server:
+    with running_dynamodb_local(arguments.port or None, shared=True) as server:
         tables = create_tables(client_for(server.endpoint))
         print(f"DynamoDB Local: {server.endpoint} with {', '.join(tables)}", flush=True)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,0 +1,156 @@
+"""House rules for the functions: sized, limited, logged, and given exactly the settings that their code reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cloudformation import read_template
+from tests.template.expanded import expand, referred
+from tests.template.source import ROOT, variables_read
+
+FUNCTIONS = {
+    "StripeWebhookFunction": ("functions/stripe_webhook/", "app.handler"),
+    "UsageMeteringFunction": ("functions/usage_metering/", "app.handler"),
+    "UsageMeteringWorkerFunction": ("functions/usage_metering/", "app.worker"),
+    "UsageReconciliationFunction": ("functions/usage_reconciliation/", "app.handler"),
+    "BillingApiFunction": ("functions/billing_api/", "app.handler"),
+}
+SERVICES = {
+    "StripeWebhookFunction": "webhook",
+    "UsageMeteringFunction": "metering",
+    "UsageMeteringWorkerFunction": "metering",
+    "UsageReconciliationFunction": "reconciliation",
+    "BillingApiFunction": "api",
+}
+# Read by Powertools and botocore, not by this project's code.
+LIBRARY_PREFIXES = ("POWERTOOLS_", "AWS_ENDPOINT_URL_")
+# Set by Lambda or `sam local`; no template can.
+SET_BY_RUNTIME = {"AWS_SAM_LOCAL", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION"}
+# An HttpApi gives up after this.
+HTTP_API_SECONDS = 30
+
+
+def test_the_functions_are_those_of_the_design() -> None:
+    assert set(expand().of_type("AWS::Lambda::Function")) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(("name", "folder", "handler"), [(n, *f) for n, f in FUNCTIONS.items()])
+def test_function_runs_its_folder_on_the_agreed_runtime(name: str, folder: str, handler: str) -> None:
+    template = read_template()
+    properties = expand().properties(name)
+
+    assert template["Resources"][name]["Properties"]["CodeUri"] == folder
+    assert (ROOT / folder / "app.py").is_file()
+    assert (properties["Handler"], properties["Runtime"]) == (handler, "python3.13")
+    assert properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == SERVICES[name]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_has_exactly_the_variables_that_its_code_reads(name: str) -> None:
+    declared = {variable for variable in expand().environment(name) if not variable.startswith(LIBRARY_PREFIXES)}
+    read = variables_read(ROOT / FUNCTIONS[name][0] / "app.py") - SET_BY_RUNTIME
+
+    assert declared == read
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        "STRIPE_API_BASE",
+        "STRIPE_METER_EVENTS_BASE",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRETS",
+    ],
+)
+def test_what_local_runs_override_is_declared_and_empty(name: str, variable: str) -> None:
+    assert expand().environment(name)[variable] == ""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_has_memory_a_time_limit_and_one_processor_s_share(name: str) -> None:
+    properties = expand().properties(name)
+
+    assert 512 <= properties["MemorySize"] <= 3008
+    assert 1 <= properties["Timeout"] <= 900
+
+
+@pytest.mark.parametrize("name", ["StripeWebhookFunction", "BillingApiFunction"])
+def test_function_behind_http_answers_before_the_gateway_gives_up(name: str) -> None:
+    assert expand().properties(name)["Timeout"] < HTTP_API_SECONDS
+
+
+def test_the_hourly_function_never_overlaps_where_concurrency_is_reserved() -> None:
+    reserved = expand(ReserveMeteringConcurrency="true").properties("UsageMeteringFunction")
+    small_account = expand(ReserveMeteringConcurrency="false").properties("UsageMeteringFunction")
+
+    assert reserved["ReservedConcurrentExecutions"] == 1
+    assert "ReservedConcurrentExecutions" not in small_account
+
+
+def test_without_workers_the_scheduled_function_does_it_all_itself() -> None:
+    template = expand(MeteringWorkers="0")
+
+    assert template.environment("UsageMeteringFunction")["METERING_QUEUE_URL"] == ""
+    assert template.properties("UsageMeteringWorkerFunctionShard")["Enabled"] is False
+
+
+@pytest.mark.parametrize("workers", ["2", "4", "8", "16"])
+def test_with_workers_the_shards_go_to_the_queue(workers: str) -> None:
+    template = expand(MeteringWorkers=workers)
+    source = template.properties("UsageMeteringWorkerFunctionShard")
+
+    assert referred(template.environment("UsageMeteringFunction")["METERING_QUEUE_URL"]) == "UsageMeteringQueue"
+    assert template.environment("UsageMeteringWorkerFunction")["METERING_WORKERS"] == workers
+    assert (source["Enabled"], source["ScalingConfig"]) == (True, {"MaximumConcurrency": workers})
+
+
+def test_workers_are_a_number_that_sqs_can_limit_to() -> None:
+    allowed = read_template()["Parameters"]["MeteringWorkers"]["AllowedValues"]
+
+    assert allowed[0] == 0
+    assert min(allowed[1:]) >= 2
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_writes_to_a_log_group_of_its_own(name: str) -> None:
+    template = expand()
+    groups = [referred(template.properties(function)["LoggingConfig"]["LogGroup"]) for function in FUNCTIONS]
+
+    assert groups.count(f"{name}LogGroup") == 1
+
+
+def test_every_log_group_has_retention_and_a_name_with_the_stack_in_it() -> None:
+    groups = expand(LogRetentionDays="30").of_type("AWS::Logs::LogGroup")
+
+    assert len(groups) == len(FUNCTIONS) + 1
+    for group in groups.values():
+        assert group["Properties"]["RetentionInDays"] == "30"
+        assert "${AWS::StackName}" in group["Properties"]["LogGroupName"]["Fn::Sub"]
+
+
+def test_no_function_has_a_url_of_its_own() -> None:
+    assert expand().of_type("AWS::Lambda::Url") == {}
+
+
+def test_every_function_has_both_layers() -> None:
+    template = expand()
+    for name in FUNCTIONS:
+        layers = [referred(layer) for layer in template.properties(name)["Layers"]]
+        assert [layer[:-10] for layer in layers] == ["DependenciesLayer", "BillingLayer"]
+
+
+def test_layers_are_built_by_sam_and_hold_no_python_folder() -> None:
+    # A folder `python` of our own would become python/python; without BuildMethod the raw folder is shipped.
+    for layer in ("DependenciesLayer", "BillingLayer"):
+        definition = read_template()["Resources"][layer]
+        assert definition["Metadata"]["BuildMethod"] == "python3.13"
+        assert not (ROOT / definition["Properties"]["ContentUri"] / "python").exists()
+
+
+def test_tracing_is_off_unless_asked_for() -> None:
+    assert expand().properties("StripeWebhookFunction")["TracingConfig"] == {"Mode": "PassThrough"}
+    assert expand(Tracing="Active").properties("StripeWebhookFunction")["TracingConfig"] == {"Mode": "Active"}

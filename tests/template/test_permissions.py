@@ -1,0 +1,139 @@
+"""House rules for permissions: one role a function, named resources only, and nothing that its code does not use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.template.expanded import expand, referred, role_statements
+from tests.template.test_functions import FUNCTIONS
+
+# X-Ray's actions know no resources:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+# What each function may do, by resource. tests/integration/test_permissions.py holds it against what the code does.
+GRANTED: dict[str, dict[str, set[str]]] = {
+    "StripeWebhookFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+        "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
+        "StripeEventsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"},
+        "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "ReconciliationQueue": {"sqs:SendMessage"},
+    },
+    "UsageMeteringFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "UsageTable/index/due": {"dynamodb:Query"},
+        "UsageMeteringQueue": {"sqs:SendMessage"},
+        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "UsageMeteringWorkerFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "UsageTable/index/due": {"dynamodb:Query"},
+        "UsageMeteringQueue": {"sqs:SendMessage", *CONSUME},
+    },
+    "UsageReconciliationFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:Scan"},
+        "UsageTable": {"dynamodb:Query", "dynamodb:UpdateItem"},
+        "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},
+        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "BillingApiFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "UsageTable": {"dynamodb:Query"},
+    },
+}
+
+
+def granted(function: str, **parameters: str) -> dict[str, set[str]]:
+    """Return what the function's role allows, by resource, as the template has it."""
+    found: dict[str, set[str]] = {}
+    for statement in expand(**parameters).statements(function):
+        assert statement["Effect"] == "Allow"
+        for resource in statement["Resource"]:
+            found.setdefault(referred(resource), set()).update(statement["Action"])
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_may_do_exactly_what_is_listed(function: str) -> None:
+    assert granted(function) == GRANTED[function] | {f"{function}LogGroup": LOGS}
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    template = expand()
+    roles = [referred(template.properties(function)["Role"]) for function in FUNCTIONS]
+
+    assert len(set(roles)) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("tracing", ["PassThrough", "Active"])
+def test_no_role_names_everything_where_a_resource_can_be_named(tracing: str) -> None:
+    for name, role in expand(Tracing=tracing, MeteringWorkers="2").of_type("AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role["Properties"], name
+        for statement in role_statements(role["Properties"]):
+            assert not any("*" in action for action in statement["Action"]), name
+            for resource in statement["Resource"]:
+                if "*" in referred(resource):
+                    assert set(statement["Action"]) <= WITHOUT_RESOURCES, name
+
+
+def test_roles_trust_one_service_each() -> None:
+    services = {
+        "StripeWebhookFunctionRole": "lambda.amazonaws.com",
+        "UsageMeteringFunctionRole": "lambda.amazonaws.com",
+        "UsageMeteringWorkerFunctionRole": "lambda.amazonaws.com",
+        "UsageReconciliationFunctionRole": "lambda.amazonaws.com",
+        "BillingApiFunctionRole": "lambda.amazonaws.com",
+        "UsageMeteringFunctionHourlyRole": "scheduler.amazonaws.com",
+        "UsageReconciliationFunctionDailyRole": "scheduler.amazonaws.com",
+    }
+    found = {}
+    for name, role in expand().of_type("AWS::IAM::Role").items():
+        (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        service: Any = statement["Principal"]["Service"]
+        found[name] = service[0] if isinstance(service, list) else service
+    assert found == services
+
+
+def test_the_webhook_never_learns_which_hours_are_due() -> None:
+    assert "UsageTable/index/due" not in granted("StripeWebhookFunction")
+
+
+@pytest.mark.parametrize("function", ["UsageMeteringFunction", "UsageMeteringWorkerFunction"])
+def test_metering_cannot_write_subscriptions(function: str) -> None:
+    reading = {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"}
+
+    assert granted(function)["SubscriptionsTable"] <= reading
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_function_deletes_anything_or_touches_a_table_s_definition(function: str) -> None:
+    actions = {action for actions in granted(function).values() for action in actions if "dynamodb" in action}
+
+    assert not {action for action in actions if "Delete" in action or "Table" in action}
+
+
+@pytest.mark.parametrize("function", ["UsageMeteringFunction", "UsageReconciliationFunction"])
+def test_function_may_write_to_the_queue_its_failed_invocations_go_to(function: str) -> None:
+    config = expand().properties(f"{function}EventInvokeConfig")
+    queue = referred(config["DestinationConfig"]["OnFailure"]["Destination"])
+
+    assert "sqs:SendMessage" in granted(function)[queue]
+
+
+def test_only_alarms_of_this_account_publish_to_the_topic() -> None:
+    (statement,) = expand().properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}

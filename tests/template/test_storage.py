@@ -1,0 +1,118 @@
+"""House rules for what is kept: the tables are the Contract's, encrypted, and survive the stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cloudformation import read_template
+from tests.template.expanded import expand, referred
+
+TABLES: dict[str, list[tuple[str, str, str]]] = {
+    "SubscriptionsTable": [("organization_id", "S", "HASH")],
+    "StripeEventsTable": [("event_id", "S", "HASH")],
+    "UsageTable": [("organization_id", "S", "HASH"), ("window_start", "S", "RANGE")],
+}
+INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
+    "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
+    "StripeEventsTable": {},
+    "UsageTable": {"due": [("due_shard", "N", "HASH"), ("due_at", "S", "RANGE")]},
+}
+
+
+def _keys(definition: dict[str, Any], table: dict[str, Any]) -> list[tuple[str, str, str]]:
+    types = {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]}
+    return [(key["AttributeName"], types[key["AttributeName"]], key["KeyType"]) for key in definition["KeySchema"]]
+
+
+def test_the_tables_are_those_of_the_contract() -> None:
+    assert set(expand().of_type("AWS::DynamoDB::Table")) == set(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_has_the_keys_and_indexes_of_the_contract(name: str) -> None:
+    table = expand().properties(name)
+    indexes = {index["IndexName"]: _keys(index, table) for index in table.get("GlobalSecondaryIndexes", [])}
+
+    assert _keys(table, table) == TABLES[name]
+    assert indexes == INDEXES[name]
+
+
+def test_the_due_index_holds_keys_only() -> None:
+    (index,) = expand().properties("UsageTable")["GlobalSecondaryIndexes"]
+
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_is_on_demand_encrypted_and_recoverable(name: str) -> None:
+    table = expand().properties(name)
+
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("name", [*TABLES, "StripeSecret"])
+def test_what_cannot_be_made_again_is_kept_when_the_stack_is_deleted_or_changed(name: str) -> None:
+    resource = expand().resources[name]
+
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_is_protected_from_deletion_in_production_only(name: str) -> None:
+    assert expand(Environment="prod").properties(name)["DeletionProtectionEnabled"] is True
+    assert expand(Environment="dev").properties(name)["DeletionProtectionEnabled"] is False
+
+
+def test_event_records_expire_by_the_attribute_that_the_code_writes() -> None:
+    from billing.tables.stripe_events import StripeEventRecord
+
+    specification = expand().properties("StripeEventsTable")["TimeToLiveSpecification"]
+
+    assert specification == {"AttributeName": "expires_at", "Enabled": True}
+    assert "expires_at" in StripeEventRecord.get_attributes()
+
+
+def test_no_table_is_named_so_that_two_stacks_do_not_collide() -> None:
+    for name in TABLES:
+        assert "TableName" not in expand().properties(name)
+
+
+def test_the_secret_holds_no_key_until_somebody_fills_it() -> None:
+    assert expand().properties("StripeSecret")["SecretString"] == '{"api_key": "", "webhook_secrets": []}'
+
+
+def test_no_parameter_carries_a_secret() -> None:
+    for name, parameter in read_template()["Parameters"].items():
+        assert not {"secret", "password", "key"} & set(name.lower().split("_")), name
+        assert "NoEcho" not in parameter
+
+
+@pytest.mark.parametrize("queue", expand().of_type("AWS::SQS::Queue"))
+def test_every_queue_is_encrypted(queue: str) -> None:
+    assert expand().properties(queue)["SqsManagedSseEnabled"] is True
+
+
+@pytest.mark.parametrize("mapping", expand(MeteringWorkers="2").of_type("AWS::Lambda::EventSourceMapping"))
+def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mapping: str) -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig
+    template = expand(MeteringWorkers="2")
+    source = template.properties(mapping)
+    queue = template.properties(referred(source["EventSourceArn"]))
+    function = template.properties(referred(source["FunctionName"]))
+
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert int(source["ScalingConfig"]["MaximumConcurrency"]) >= 2
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+
+
+def test_the_metering_queue_keeps_a_shard_s_messages_in_order_and_the_others_moving() -> None:
+    queue = expand().properties("UsageMeteringQueue")
+
+    assert queue["FifoQueue"] is True
+    assert (queue["DeduplicationScope"], queue["FifoThroughputLimit"]) == ("messageGroup", "perMessageGroupId")
+    assert "${AWS::StackName}" in queue["QueueName"]["Fn::Sub"]
