@@ -97,6 +97,7 @@ class StripeMeter:
     event_time_window: str | None
     customer_key: str | None
     value_key: str | None
+    display_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ class MeterEventSession:
 
     token: str
     expires_at: datetime
+
+
+class SessionExpiredError(StripeUnavailableError):
+    """Say that Stripe no longer takes a session's token: a new session is all it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +207,7 @@ class StripeGateway:
         session = self._open_session(expired=None)
         try:
             self._stream(session, events)
-        except StripeRefusedError as error:
-            if error.code != SESSION_EXPIRED:
-                raise
+        except SessionExpiredError:
             self._stream(self._open_session(expired=session), events)
 
     def _stream(self, session: MeterEventSession, events: Sequence[Mapping[str, Any]]) -> None:
@@ -215,7 +218,11 @@ class StripeGateway:
         with self._session_lock:
             session = self._session
             if session is None or session is expired or session.expires_at - SESSION_MARGIN <= clock.utc_now():
-                answer = self.once(lambda: self.client.v2.billing.meter_event_session.create())
+                try:
+                    answer = self.once(lambda: self.client.v2.billing.meter_event_session.create())
+                except StripeRefusedError as error:
+                    # It says nothing about the events, which must not be refused for it.
+                    raise StripeUnavailableError(f"Stripe opens no meter event session: {error}") from error
                 session = MeterEventSession(answer.authentication_token, _moment(answer.expires_at))
                 self._session = session
             return session
@@ -401,10 +408,13 @@ def _translated(error: stripe.StripeError) -> Exception:
         # The SDK leaves `code` empty for v2's answers.
         code = getattr(details, "code", None)
     message = error.user_message or str(error)
-    if status in (401, 403) and code != SESSION_EXPIRED:
+    if code == SESSION_EXPIRED:
+        return SessionExpiredError(message, status)
+    if status in (401, 403):
         # A key that was revoked says nothing about the request: with a working key the same one succeeds.
         return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
-    if status is None or status in (409, 429) or status >= 500:
+    if status is None or status in (409, 429) or status >= 500 or status < 400:
+        # Below 400: the SDK could not read the body of a success, so that its effect is unknown.
         return StripeUnavailableError(f"Stripe answered {status}: {message}", status)
     if isinstance(error, stripe.IdempotencyError):
         return KeyReusedError(message, code)
@@ -464,4 +474,5 @@ def _meter(item: Mapping[str, Any]) -> StripeMeter:
         event_time_window=item.get("event_time_window"),
         customer_key=(item.get("customer_mapping") or {}).get("event_payload_key"),
         value_key=(item.get("value_settings") or {}).get("event_payload_key"),
+        display_name=item.get("display_name") or "",
     )

@@ -1,0 +1,72 @@
+"""Which stack to work on: a deployed one, by its outputs, or whatever the environment names."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from billing.errors import ConfigurationError
+from operations.provisioning.secrets import FileStore, SecretsManagerStore, SecretStore
+
+if TYPE_CHECKING:
+    from types_boto3_secretsmanager import SecretsManagerClient
+
+# The stack's output, and the variable that the code reads it from.
+OUTPUTS = {
+    "SubscriptionsTableName": "SUBSCRIPTIONS_TABLE",
+    "StripeEventsTableName": "STRIPE_EVENTS_TABLE",
+    "UsageTableName": "USAGE_TABLE",
+    "StripeSecretArn": "STRIPE_SECRET_ARN",
+}
+WEBHOOK_URL = "WebhookUrl"
+
+
+@cache
+def aws_client(service: str) -> Any:
+    """Return the process's only client of an AWS service, made on first use.
+
+    Raises:
+        ConfigurationError: there is no region.
+    """
+    import boto3
+    from botocore.exceptions import NoRegionError
+
+    try:
+        return boto3.client(service)  # type: ignore[call-overload]  # the service is named at run time
+    except NoRegionError as error:
+        raise ConfigurationError("There is no AWS region: set AWS_REGION or a profile with one") from error
+
+
+def use_stack(name: str) -> dict[str, str]:
+    """Point the code at a deployed stack and return the stack's outputs.
+
+    What the environment already says about Stripe's key stays: an operator may use another than the functions.
+
+    Raises:
+        ConfigurationError: there is no such stack, or it is not one of this project's.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        stacks = aws_client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except (ClientError, BotoCoreError) as error:
+        raise ConfigurationError(f"The stack {name} cannot be read: {error}") from error
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", ())}
+    missing = sorted(OUTPUTS.keys() - outputs.keys())
+    if missing:
+        raise ConfigurationError(f"The stack {name} has no output {', '.join(missing)}: is it one of this project?")
+    os.environ.update({variable: outputs[output] for output, variable in OUTPUTS.items()})
+    return outputs
+
+
+def secret_store(secrets_file: Path | None) -> SecretStore | None:
+    """Return where signing secrets go: the file, else the secret that `STRIPE_SECRET_ARN` names, else None."""
+    if secrets_file is not None:
+        return FileStore(secrets_file)
+    secret_id = os.environ.get("STRIPE_SECRET_ARN", "")
+    if not secret_id:
+        return None
+    client: SecretsManagerClient = aws_client("secretsmanager")
+    return SecretsManagerStore(secret_id, client)

@@ -1,0 +1,254 @@
+"""The two webhook destinations: snapshots by a v1 endpoint, thin events by a v2 destination.
+
+Stripe shows a signing secret once, when a destination is made. So that a later run can tell whether the functions
+have it, the destination's metadata carries the secret's fingerprint; one whose secret was lost is replaced.
+https://docs.stripe.com/api/webhook_endpoints, https://docs.stripe.com/api/v2/core/event_destinations
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from billing.errors import BillingError
+from billing.stripe_gateway import API_VERSION, StripeGateway
+from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
+from operations.provisioning.secrets import StripeSecretDocument, fingerprint
+from operations.provisioning.steps import Action, Step
+
+MANAGED_BY = "sensor-billing"
+NAME = "sensor-billing usage billing"
+# Between the moment a destination is made and the moment its secret is safe.
+UNSTORED = "unstored"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Hold a destination as Stripe has it; `api_version` is None where it follows the account's."""
+
+    destination_id: str
+    url: str
+    event_types: frozenset[str]
+    is_enabled: bool
+    api_version: str | None
+    metadata: dict[str, str]
+
+
+class SnapshotDestinations:
+    """Talk to Stripe about v1 endpoints, which get snapshots in the shape of the pinned API version."""
+
+    kind = "snapshot destination"
+    event_types: Sequence[str] = SNAPSHOT_EVENT_TYPES
+    api_version: str | None = API_VERSION
+
+    def __init__(self, gateway: StripeGateway) -> None:
+        self._gateway = gateway
+        self._endpoints = gateway.client.v1.webhook_endpoints
+
+    def all(self) -> Iterator[Destination]:
+        """Yield every destination of this kind."""
+        for item in self._gateway.pages(lambda params: self._endpoints.list(params), {"limit": 100}):
+            yield Destination(
+                item["id"],
+                item["url"],
+                frozenset(item["enabled_events"]),
+                item["status"] == "enabled",
+                item.get("api_version"),
+                dict(item.get("metadata") or {}),
+            )
+
+    def create(self, url: str, metadata: dict[str, str]) -> tuple[str, str]:
+        """Make one; return its id and its signing secret."""
+        params: Any = {
+            "url": url,
+            "enabled_events": list(self.event_types),
+            "api_version": API_VERSION,
+            "description": NAME,
+            "metadata": metadata,
+        }
+        made = self._gateway.once(lambda: self._endpoints.create(params)).to_dict()
+        return made["id"], made["secret"]
+
+    def update(self, destination_id: str, **changes: Any) -> None:
+        """Change event types or metadata."""
+        self._gateway.once(lambda: self._endpoints.update(destination_id, changes))  # type: ignore[arg-type]
+
+    def enable(self, destination_id: str) -> None:
+        """Enable one that was disabled."""
+        self._gateway.once(lambda: self._endpoints.update(destination_id, {"disabled": False}))
+
+    def delete(self, destination_id: str) -> None:
+        """Delete one."""
+        self._gateway.once(lambda: self._endpoints.delete(destination_id))
+
+
+class ThinDestinations:
+    """Talk to Stripe about v2 destinations of thin events, which have no API version."""
+
+    kind = "thin destination"
+    event_types: Sequence[str] = THIN_EVENT_TYPES
+    api_version: str | None = None
+
+    def __init__(self, gateway: StripeGateway) -> None:
+        self._gateway = gateway
+        self._destinations = gateway.client.v2.core.event_destinations
+
+    def all(self) -> Iterator[Destination]:
+        """Yield every destination of this kind."""
+        listed = self._gateway.read(
+            lambda: list(
+                self._destinations.list({"include": ["webhook_endpoint.url"], "limit": 100}).auto_paging_iter()
+            )
+        )
+        for found in listed:
+            item = found.to_dict()
+            if item.get("type") != "webhook_endpoint" or item.get("event_payload") != "thin":
+                continue
+            yield Destination(
+                item["id"],
+                (item.get("webhook_endpoint") or {}).get("url") or "",
+                frozenset(item["enabled_events"]),
+                item["status"] == "enabled",
+                None,
+                dict(item.get("metadata") or {}),
+            )
+
+    def create(self, url: str, metadata: dict[str, str]) -> tuple[str, str]:
+        """Make one; return its id and its signing secret."""
+        params: Any = {
+            "name": NAME,
+            "type": "webhook_endpoint",
+            "event_payload": "thin",
+            "enabled_events": list(self.event_types),
+            "webhook_endpoint": {"url": url},
+            "metadata": metadata,
+            "include": ["webhook_endpoint.signing_secret"],
+        }
+        made = self._gateway.once(lambda: self._destinations.create(params)).to_dict()
+        return made["id"], made["webhook_endpoint"]["signing_secret"]
+
+    def update(self, destination_id: str, **changes: Any) -> None:
+        """Change event types or metadata."""
+        self._gateway.once(lambda: self._destinations.update(destination_id, changes))  # type: ignore[arg-type]
+
+    def enable(self, destination_id: str) -> None:
+        """Enable one that was disabled."""
+        self._gateway.once(lambda: self._destinations.enable(destination_id))
+
+    def delete(self, destination_id: str) -> None:
+        """Delete one."""
+        self._gateway.once(lambda: self._destinations.delete(destination_id))
+
+
+Destinations = SnapshotDestinations | ThinDestinations
+
+
+def plan_destinations(
+    gateway: StripeGateway, url: str, secrets: StripeSecretDocument, *, rotate: bool = False
+) -> Iterator[Step]:
+    """Yield the steps after which both destinations deliver to `url` what is handled, signed with stored secrets.
+
+    With `rotate` both are replaced, so that they sign with new secrets.
+    """
+    stored = secrets.fingerprints()
+    for destinations in (SnapshotDestinations(gateway), ThinDestinations(gateway)):
+        found = list(destinations.all())
+        ours = [destination for destination in found if destination.url == url]
+        others = [destination for destination in found if destination.url != url]
+        # Where a replacement was interrupted there are two: the one that needs no replacement stays.
+        ours.sort(key=lambda destination: bool(_reason_to_replace(destinations, destination, stored, rotate=False)))
+        if ours:
+            yield _plan(destinations, ours[0], url, secrets, stored, rotate)
+        else:
+            detail = f"{url}, {len(destinations.event_types)} event types, its secret into {secrets.name}"
+            yield Step(Action.CREATE, destinations.kind, detail, _creating(destinations, url, secrets))
+        for destination in ours[1:]:
+            yield _surplus(destinations, destination, url)
+        for destination in others:
+            if destination.metadata.get("managed_by") == MANAGED_BY:
+                detail = f"delivers to {destination.url}: delete it if that stack is gone"
+                yield Step(Action.NOTE, f"{destinations.kind} {destination.destination_id}", detail)
+
+
+def _plan(
+    destinations: Destinations,
+    found: Destination,
+    url: str,
+    secrets: StripeSecretDocument,
+    stored: set[str],
+    rotate: bool,
+) -> Step:
+    subject = f"{destinations.kind} {found.destination_id}"
+    reason = _reason_to_replace(destinations, found, stored, rotate)
+    if reason:
+        return Step(
+            Action.REPLACE,
+            subject,
+            f"{reason}; afterwards `replay-events` delivers what the old one still had to",
+            _replacing(destinations, found, url, secrets),
+        )
+    wanted = frozenset(destinations.event_types)
+    differences = [f"+{name}" for name in sorted(wanted - found.event_types)]
+    differences += [f"-{name}" for name in sorted(found.event_types - wanted)]
+
+    def mend() -> None:
+        if differences:
+            destinations.update(found.destination_id, enabled_events=list(destinations.event_types))
+        if not found.is_enabled:
+            destinations.enable(found.destination_id)
+
+    if not found.is_enabled:
+        differences.append("enable it")
+    if differences:
+        return Step(Action.UPDATE, subject, " ".join(differences), mend)
+    if "secret_fingerprint" not in found.metadata:
+        return Step(Action.NOTE, subject, "made by hand: whether its signing secret is stored cannot be told")
+    return Step(Action.KEEP, subject, url)
+
+
+def _surplus(destinations: Destinations, found: Destination, url: str) -> Step:
+    subject = f"{destinations.kind} {found.destination_id}"
+    if found.metadata.get("managed_by") != MANAGED_BY:
+        return Step(Action.NOTE, subject, f"made by hand, also delivers to {url}: delete it if nobody needs it")
+    detail = f"delete it: another one delivers to {url} too"
+    return Step(Action.UPDATE, subject, detail, lambda: destinations.delete(found.destination_id))
+
+
+def _reason_to_replace(destinations: Destinations, found: Destination, stored: set[str], rotate: bool) -> str:
+    if rotate:
+        return "a new signing secret"
+    if destinations.api_version is not None and found.api_version != destinations.api_version:
+        return f"API version {found.api_version or 'of the account'} → {destinations.api_version}"
+    known = found.metadata.get("secret_fingerprint")
+    return "its signing secret is not stored" if known is not None and known not in stored else ""
+
+
+def _creating(destinations: Destinations, url: str, secrets: StripeSecretDocument) -> Callable[[], None]:
+    def create() -> None:
+        metadata = {"managed_by": MANAGED_BY, "secret_fingerprint": UNSTORED}
+        destination_id, secret = destinations.create(url, metadata)
+        try:
+            secrets.add_webhook_secret(secret)
+        except BaseException:
+            # Nobody will ever see this secret again: without it every delivery would be refused.
+            with contextlib.suppress(BillingError):
+                destinations.delete(destination_id)
+            raise
+        destinations.update(destination_id, metadata={**metadata, "secret_fingerprint": fingerprint(secret)})
+
+    return create
+
+
+def _replacing(
+    destinations: Destinations, found: Destination, url: str, secrets: StripeSecretDocument
+) -> Callable[[], None]:
+    create = _creating(destinations, url, secrets)
+
+    def replace() -> None:
+        # In this order: for a moment both deliver, and the second delivery of an event is a duplicate.
+        create()
+        destinations.delete(found.destination_id)
+
+    return replace

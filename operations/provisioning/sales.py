@@ -1,0 +1,218 @@
+"""Meters, products and prices: the account against billing/meters.py and the file.
+
+https://docs.stripe.com/billing/subscriptions/usage-based/meters/configure, https://docs.stripe.com/api/prices
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from billing.errors import StripeNotFoundError
+from billing.metering.hours import batches
+from billing.metering.meter_check import meter_faults
+from billing.meters import METERS, Meter
+from billing.stripe_gateway import StripeGateway, StripeMeter, id_of
+from operations.provisioning.catalogue import Catalogue, Price, Product
+from operations.provisioning.steps import Action, Step
+
+# How many lookup keys Stripe takes in one call: https://docs.stripe.com/api/prices/list
+LOOKUP_KEYS = 10
+
+
+class Sales:
+    """Plan what is sold. `meter_ids` and `price_ids` have what exists, and fill up as steps are carried out."""
+
+    def __init__(self, catalogue: Catalogue, gateway: StripeGateway) -> None:
+        self._catalogue = catalogue
+        self._gateway = gateway
+        self._client = gateway.client
+        self.meter_ids: dict[str, str] = {}
+        self.price_ids: dict[str, str] = {}
+
+    def plan(self) -> Iterator[Step]:
+        """Yield the steps in an order in which they can be carried out."""
+        yield from self._plan_meters()
+        for product in self._catalogue.products:
+            yield self._plan_product(product)
+        found = self._prices_by_key()
+        for product in self._catalogue.products:
+            for price in product.prices:
+                yield self._plan_price(price, product, found.get(price.lookup_key))
+        yield from self._other_prices()
+
+    # --- meters
+
+    def _plan_meters(self) -> Iterator[Step]:
+        stripe_meters = self._gateway.meters()
+        for meter in METERS:
+            named = [found for found in stripe_meters if found.event_name == meter.event_name]
+            active = [found for found in named if found.status == "active"]
+            yield self._plan_meter(meter, next(iter(active or named), None))
+        known = {meter.event_name for meter in METERS}
+        for found in stripe_meters:
+            if found.event_name not in known and found.status == "active":
+                yield Step(
+                    Action.NOTE, f"meter {found.event_name}", "in Stripe only: billing/meters.py has no such meter"
+                )
+
+    def _plan_meter(self, meter: Meter, found: StripeMeter | None) -> Step:
+        subject = f"meter {meter.event_name}"
+        if found is None:
+            detail = f"{meter.display_name!r}, formula {meter.formula}, event_time_window hour"
+            return Step(Action.CREATE, subject, detail, lambda: self._create_meter(meter))
+        faults = meter_faults(meter, found)
+        if faults:
+            return Step(Action.REFUSE, subject, "; ".join(faults))
+        self.meter_ids[meter.event_name] = found.meter_id
+        meters = self._client.v1.billing.meters
+        if found.status != "active":
+            return Step(Action.UPDATE, subject, "reactivate it", lambda: self._call(meters.reactivate, found.meter_id))
+        if found.display_name != meter.display_name:
+            detail = f"display name {found.display_name!r} → {meter.display_name!r}"
+            name = {"display_name": meter.display_name}
+            return Step(Action.UPDATE, subject, detail, lambda: self._call(meters.update, found.meter_id, name))
+        raw = "" if found.event_time_window == "hour" else " (raw: harmless where the last value counts)"
+        return Step(Action.KEEP, subject, found.meter_id + raw)
+
+    def _create_meter(self, meter: Meter) -> None:
+        params: Any = {
+            "display_name": meter.display_name,
+            "event_name": meter.event_name,
+            "event_time_window": "hour",
+            "default_aggregation": {"formula": meter.formula},
+            "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
+            "value_settings": {"event_payload_key": "value"},
+        }
+        made = self._gateway.once(lambda: self._client.v1.billing.meters.create(params))
+        self.meter_ids[meter.event_name] = made.id
+
+    # --- products
+
+    def _plan_product(self, product: Product) -> Step:
+        subject = f"product {product.product_id}"
+        wanted = {"name": product.name, "description": product.description or None, "active": True}
+        products = self._client.v1.products
+        try:
+            found = self._gateway.read(lambda: products.retrieve(product.product_id)).to_dict()
+        except StripeNotFoundError:
+            params = {"id": product.product_id, **_given(wanted)}
+            return Step(Action.CREATE, subject, repr(product.name), lambda: self._call(products.create, params))
+        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if not changed:
+            return Step(Action.KEEP, subject)
+        params = {name: "" if value is None else value for name, value in changed.items()}
+        return Step(
+            Action.UPDATE,
+            subject,
+            _differences(found, changed),
+            lambda: self._call(products.update, product.product_id, params),
+        )
+
+    # --- prices
+
+    def _prices_by_key(self) -> dict[str, Mapping[str, Any]]:
+        return {
+            item["lookup_key"]: item
+            for keys in batches(self._catalogue.lookup_keys, LOOKUP_KEYS)
+            for item in self._gateway.pages(
+                lambda params: self._client.v1.prices.list(params), {"lookup_keys": list(keys), "limit": 100}
+            )
+        }
+
+    def _plan_price(self, price: Price, product: Product, found: Mapping[str, Any] | None) -> Step:
+        subject = f"price {price.lookup_key}"
+        if found is None:
+            amount = f"unit_amount {price.unit_amount:f} {self._catalogue.currency}"
+            detail = f"{amount}, meter {price.meter}, each {price.interval}"
+            return Step(Action.CREATE, subject, detail, lambda: self._create_price(price, product))
+        is_, should_be = self._fixed_parts(price, product, found)
+        fixed = {name: value for name, value in should_be.items() if is_[name] != value}
+        if fixed:
+            return Step(
+                Action.REFUSE,
+                subject,
+                f"{_differences(is_, fixed)}; Stripe cannot change that: give the new price another lookup_key",
+            )
+        self.price_ids[price.lookup_key] = found["id"]
+        wanted = {"nickname": price.nickname or None, "active": True}
+        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if not changed:
+            return Step(Action.KEEP, subject, found["id"])
+        params = {name: "" if value is None else value for name, value in changed.items()}
+        return Step(
+            Action.UPDATE,
+            subject,
+            _differences(found, changed),
+            lambda: self._call(self._client.v1.prices.update, found["id"], params),
+        )
+
+    def _fixed_parts(
+        self, price: Price, product: Product, found: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        recurring = found.get("recurring") or {}
+        is_ = {
+            "product": id_of(found.get("product")),
+            "currency": found.get("currency"),
+            "unit_amount": Decimal(str(found.get("unit_amount_decimal") or found.get("unit_amount") or 0)).normalize(),
+            "interval": recurring.get("interval"),
+            "interval_count": recurring.get("interval_count"),
+            "usage_type": recurring.get("usage_type"),
+            "meter": recurring.get("meter"),
+        }
+        should_be = {
+            "product": product.product_id,
+            "currency": self._catalogue.currency,
+            "unit_amount": price.unit_amount.normalize(),
+            "interval": price.interval,
+            "interval_count": 1,
+            "usage_type": "metered",
+            # A meter that is yet to be made cannot be that of a price that exists.
+            "meter": self.meter_ids.get(price.meter, f"a new {price.meter}"),
+        }
+        return is_, should_be
+
+    def _create_price(self, price: Price, product: Product) -> None:
+        params: Any = _given(
+            {
+                "product": product.product_id,
+                "currency": self._catalogue.currency,
+                "unit_amount_decimal": f"{price.unit_amount:f}",
+                "lookup_key": price.lookup_key,
+                "nickname": price.nickname or None,
+                "recurring": {
+                    "interval": price.interval,
+                    "usage_type": "metered",
+                    "meter": self.meter_ids[price.meter],
+                },
+            }
+        )
+        made = self._gateway.once(lambda: self._client.v1.prices.create(params))
+        self.price_ids[price.lookup_key] = made.id
+
+    def _other_prices(self) -> Iterator[Step]:
+        for product in self._catalogue.products:
+            listed = self._gateway.pages(
+                lambda params: self._client.v1.prices.list(params),
+                {"product": product.product_id, "active": True, "limit": 100},
+            )
+            for item in listed:
+                if item.get("lookup_key") not in self._catalogue.lookup_keys:
+                    named = item.get("lookup_key") or item["id"]
+                    yield Step(Action.NOTE, f"price {named}", f"in Stripe only, active, of {product.product_id}")
+
+    def _call(self, method: Any, *arguments: Any) -> None:
+        self._gateway.once(lambda: method(*arguments))
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _differences(found: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_shown(found.get(name))} → {_shown(value)}" for name, value in changed.items())
+
+
+def _shown(value: Any) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else "nothing" if value is None else str(value)

@@ -1,0 +1,112 @@
+"""API Gateway in front of the billing API, on this machine: requests as its payload format 2.0 hands them over.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+SIGNED = {"iam": {"userArn": "arn:aws:iam::123456789012:role/product", "accountId": "123456789012"}}
+"""What API Gateway adds to a request that was signed with AWS credentials."""
+
+
+def with_claims(**claims: str) -> dict[str, Any]:
+    """Return what API Gateway adds to a request with a token."""
+    return {"jwt": {"claims": claims, "scopes": None}}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Hold an answer; `body` is parsed."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+class HttpApi:
+    """Call the handler, from Python (`call`) or as an ASGI application."""
+
+    def __init__(self, authorizer: Mapping[str, Any] = SIGNED) -> None:
+        self.authorizer = authorizer
+        self._handler = importlib.import_module("functions.billing_api.app").handler
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        authorizer: Mapping[str, Any] | None = None,
+    ) -> HttpAnswer:
+        """Make one request; a body that is no text is sent as JSON."""
+        text = body if body is None or isinstance(body, str) else json.dumps(body)
+        sent = {"content-type": "application/json", **{name.lower(): value for name, value in (headers or {}).items()}}
+        event = self.event(method, path, text, dict(query or {}), sent, authorizer)
+        answer = self._handler(event, None)
+        return HttpAnswer(answer["statusCode"], json.loads(answer["body"]), answer["headers"])
+
+    def event(
+        self,
+        method: str,
+        path: str,
+        body: str | None,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        authorizer: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return a request as the function gets it."""
+        parts = path.split("/")
+        return {
+            "version": "2.0",
+            "routeKey": f"{method} {path}",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": dict(headers),
+            "queryStringParameters": dict(query),
+            "pathParameters": {"organization_id": parts[2] if len(parts) > 2 else ""},
+            "requestContext": {
+                "authorizer": self.authorizer if authorizer is None else authorizer,
+                "http": {"method": method, "path": path},
+                "stage": "$default",
+            },
+            "body": body,
+            "isBase64Encoded": False,
+        }
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        """Answer an ASGI request: decoded path, repeated query parameters joined, body in base64 if it is no text."""
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+            query[name] = f"{query[name]},{value}" if name in query else value
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        event = self.event(scope["method"], unquote(scope["path"]), None, query, headers)
+        event["rawQueryString"] = scope["query_string"].decode("latin-1")
+        if body:
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        answer = self._handler(event, None)
+        answered = [(name.encode(), str(value).encode()) for name, value in answer["headers"].items()]
+        await send({"type": "http.response.start", "status": answer["statusCode"], "headers": answered})
+        await send({"type": "http.response.body", "body": answer["body"].encode()})

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import importlib
+from datetime import timedelta
+
+import pytest
+
+from billing import clock, record_active_sensors, record_readings
+from billing.tables.usage import UsageRecord
+from tests.api.conftest import START
+from tests.api.http_api import HttpApi
+from tests.stack import Stack
+
+USAGE = "/organizations/acme/usage"
+
+
+def test_subscription_answers_404_when_there_is_none(stack: Stack, api: HttpApi) -> None:
+    answer = api.call("GET", "/organizations/acme/subscription")
+    assert (answer.status, answer.body["detail"]) == (404, "The organisation has no subscription")
+
+
+def test_usage_tells_what_was_counted_reported_due_and_refused(stack: Stack, api: HttpApi) -> None:
+    stack.subscribe("acme")
+    stack.deliver_all()
+    record_active_sensors("acme", 5, START)
+    record_readings("acme", 100, START)
+    stack.advance(hours=1, minutes=5)
+    stack.meter()
+    record_active_sensors("acme", 4, clock.utc_now())
+    record_readings("acme", 10, clock.utc_now())
+    # An hour from before the subscription's customer could be billed: it was refused, and says why.
+    early = clock.format_time(START - timedelta(hours=2))
+    UsageRecord("acme", early, temperature_readings=7, refused="no_customer: No Stripe customer").save()
+    # And one whose writer forgot to make it due.
+    UsageRecord("acme", clock.format_time(START - timedelta(hours=1)), temperature_readings=1).save()
+
+    answer = api.call("GET", USAGE, query={"start": early, "end": "2026-11-23T10:00:00Z"})
+    assert answer.status == 200
+    assert [(hour["window_start"], hour["state"]) for hour in answer.body["hours"]] == [
+        ("2026-11-23T06:00:00Z", "refused"),
+        ("2026-11-23T07:00:00Z", "unreported"),
+        ("2026-11-23T08:00:00Z", "reported"),
+        ("2026-11-23T09:00:00Z", "due"),
+    ]
+    refused, _, reported, due = answer.body["hours"]
+    assert refused["reason"] == "no_customer: No Stripe customer"
+    assert reported["counted"] == reported["reported"] == {"active_sensors": 5, "temperature_readings": 100}
+    assert reported["reported_at"] == "2026-11-23T09:05:00Z"
+    assert (due["counted"], due["reported"]) == ({"active_sensors": 4, "temperature_readings": 10}, {})
+    assert answer.body["totals"] == {
+        "active_sensors": {"formula": "last", "counted": 4, "reported": 5},
+        "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100},
+    }
+
+
+def test_usage_comes_in_pages_that_add_up_to_the_range(stack: Stack, api: HttpApi) -> None:
+    for hour in range(10):
+        UsageRecord("acme", clock.format_time(START + timedelta(hours=hour)), temperature_readings=1).save()
+    query = {"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T17:00:00Z", "limit": "4"}
+    found: list[str] = []
+    pages = 0
+    while True:
+        answer = api.call("GET", USAGE, query=query)
+        assert answer.body["totals"]["temperature_readings"]["counted"] == 9
+        found += [hour["window_start"] for hour in answer.body["hours"]]
+        pages += 1
+        if answer.body["next_cursor"] is None:
+            break
+        query["cursor"] = answer.body["next_cursor"]
+    assert pages == 3
+    assert found == [clock.format_time(START + timedelta(hours=hour)) for hour in range(9)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"start": "yesterday"},
+        {"start": "2026-13-01T00:00:00Z"},
+        {"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T08:00:00Z"},
+        {"start": "2026-01-01T00:00:00Z", "end": "2026-11-23T08:00:00Z"},
+        {"start": "0001-01-01T00:00:00Z", "end": "0001-01-01T01:00:00Z"},
+        {"end": "0000-01-01T00:00:00Z"},
+        {"limit": "0"},
+        {"limit": "many"},
+        {"cursor": "x"},
+    ],
+)
+def test_usage_refuses_a_range_that_makes_no_sense(query: dict[str, str], stack: Stack, api: HttpApi) -> None:
+    answer = api.call("GET", USAGE, query=query)
+    assert answer.status == 422
+    assert answer.body["errors"]
+
+
+def test_usage_without_a_range_is_that_of_the_past_week(stack: Stack, api: HttpApi) -> None:
+    answer = api.call("GET", USAGE)
+    assert (answer.body["start"], answer.body["end"]) == ("2026-11-16T08:00:00Z", "2026-11-23T08:00:00Z")
+    assert answer.body["hours"] == []
+
+
+def test_a_failure_of_dynamodb_is_a_503(stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://dynamodb")
+
+    monkeypatch.setattr(UsageRecord, "query", unreachable)
+    answer = api.call("GET", USAGE)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_defect_is_a_500_that_tells_nothing_and_is_counted(
+    stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(UsageRecord, "query", broken)
+    answer = api.call("GET", USAGE)
+    assert answer.status == 500
+    assert answer.body == {"title": "Something is wrong on our side", "status": 500, "detail": "It has been noted"}
+    written = capsys.readouterr().out
+    assert '"api_errors":[1.0]' in written
+    assert '"status":"500"' in written
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "is_base64", "status"),
+    [
+        ("application/x-www-form-urlencoded", "return_url=https%3A%2F%2Fapp.example.com", False, 415),
+        ("multipart/form-data", "x", False, 415),
+        ("application/json; charset=utf-8", "x", False, 422),
+        ("application/json", "[{}]", False, 422),
+        ("application/json", "=", True, 400),
+        ("application/json", "/w==", True, 400),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(
+    content_type: str, body: str, is_base64: bool, status: int, api: HttpApi
+) -> None:
+    event = api.event("POST", "/organizations/acme/portal-sessions", body, {}, {"content-type": content_type})
+    answer = importlib.import_module("functions.billing_api.app").handler({**event, "isBase64Encoded": is_base64}, None)
+    assert answer["statusCode"] == status
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
