@@ -1,0 +1,261 @@
+"""The built functions in the Lambda image, as `sam local` runs them, against the servers of `make local`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import dynamodb_local
+from tests.sam_local.servers import (
+    EVENTS,
+    ORGANIZATION,
+    READINGS,
+    ROOT,
+    SENSORS,
+    LocalServers,
+    event_body,
+    running_servers,
+    secret_of,
+)
+from tests.sam_local.webhook_event import http_event
+from tests.simulator import sign
+
+pytestmark = pytest.mark.sam_local
+
+IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
+SAM = str(Path(sys.executable).with_name("sam"))
+BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
+GATEWAY_START_SECONDS = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _docker_and_build() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "info"], capture_output=True).returncode != 0:
+        pytest.skip("there is no Docker here: the functions were not run in the Lambda image")
+    assert BUILT_TEMPLATE.is_file(), "run `make build` first"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[LocalServers]:
+    with running_servers() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Sam:
+    """Run `sam local` with the options that reach the servers."""
+
+    options: list[str]
+
+    def invoke(self, function: str, event: Path | dict[str, Any]) -> Any:
+        """Invoke a function once in a container of its own; return what it answers."""
+        text = json.dumps(event) if isinstance(event, dict) else event.read_text(encoding="utf-8")
+        ran = subprocess.run(
+            [SAM, "local", "invoke", function, "--event", "-", *self.options],
+            input=text,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=180,
+        )
+        assert ran.returncode == 0, ran.stderr
+        answers = [line for line in ran.stdout.splitlines() if line.startswith(("{", "["))]
+        assert answers, ran.stderr
+        answer = json.loads(answers[-1])
+        assert not (isinstance(answer, dict) and "errorMessage" in answer), answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def sam(servers: LocalServers, tmp_path_factory: pytest.TempPathFactory) -> Sam:
+    environment = tmp_path_factory.mktemp("sam") / "env.json"
+    environment.write_text(json.dumps(servers.environment()), encoding="utf-8")
+    options = ["--env-vars", str(environment), "--add-host", "host.docker.internal:host-gateway"]
+    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True).returncode == 0:
+        options.append("--skip-pull-image")
+    return Sam(options)
+
+
+@pytest.fixture(scope="module")
+def gateway(sam: Sam) -> Iterator[str]:
+    """Run `sam local start-api` and give its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [SAM, "local", "start-api", "--port", str(port), "--warm-containers", "LAZY", *sam.options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    try:
+        deadline = time.monotonic() + GATEWAY_START_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert process.poll() is None, "sam local start-api ended at once"
+            assert time.monotonic() < deadline, "sam local start-api does not come up"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # So that it removes its containers.
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """Make an HTTP request; return the status and the parsed body."""
+    request = urllib.request.Request(url, body, headers or {}, method="GET" if body is None else "POST")
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def subscription(servers: LocalServers, organization_id: str) -> dict[str, Any] | None:
+    client = dynamodb_local.client_for(servers.dynamodb_endpoint)
+    key = {"organization_id": {"S": organization_id}}
+    return client.get_item(TableName="SubscriptionsTable", Key=key, ConsistentRead=True).get("Item")
+
+
+# In the order in which they stand: metering sends what reconciliation compares.
+
+
+def test_the_metering_function_sends_the_hour_that_is_due(sam: Sam, servers: LocalServers) -> None:
+    summary = sam.invoke("UsageMeteringFunction", EVENTS / "usage_metering" / "scheduled.json")
+
+    assert (summary["hours"], summary["settled"], summary["events_sent"]) == (1, 1, 2)
+    account = servers.simulator.account
+    # One hour was billed before; this is the other one.
+    assert list(account.hourly("cus_local", "temperature_readings").values()) == [READINGS, READINGS]
+    assert list(account.hourly("cus_local", "active_sensors").values()) == [SENSORS, SENSORS]
+
+
+def test_the_worker_finds_nothing_left_of_its_shard(sam: Sam) -> None:
+    answer = sam.invoke("UsageMeteringWorkerFunction", EVENTS / "usage_metering" / "shard_message.json")
+
+    assert answer == {"batchItemFailures": []}
+
+
+def test_the_reconciliation_function_finds_stripe_and_the_table_equal(sam: Sam) -> None:
+    summary = sam.invoke("UsageReconciliationFunction", EVENTS / "usage_reconciliation" / "scheduled.json")
+
+    assert (summary["hours"], summary["drift_events"], summary["failures"]) == (1, 0, 0)
+
+
+def test_the_reconciliation_function_works_off_a_message(sam: Sam) -> None:
+    answer = sam.invoke("UsageReconciliationFunction", EVENTS / "usage_reconciliation" / "meter_message.json")
+
+    assert answer == {"batchItemFailures": []}
+
+
+def test_the_billing_api_answers(sam: Sam) -> None:
+    answer = sam.invoke("BillingApiFunction", EVENTS / "billing_api" / "get_usage.json")
+
+    assert answer["statusCode"] == 200, answer["body"]
+
+
+def test_the_webhook_function_takes_an_event_that_is_signed_now(sam: Sam) -> None:
+    body = event_body(EVENTS / "stripe" / "customer_subscription_updated.json", int(time.time()))
+    event = http_event(body, sign(body, secret_of(body)), base64_encoded=True)
+
+    answer = sam.invoke("StripeWebhookFunction", event)
+
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"outcome": "processed"})
+
+
+def test_make_invoke_webhook_signs_and_pipes(sam: Sam) -> None:
+    ran = subprocess.run(
+        [
+            "make",
+            "--silent",
+            "invoke-webhook",
+            "EVENT=events/stripe/customer_created.json",
+            f"SAM_LOCAL={' '.join(sam.options)}",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        # The settings of these tests are not those of the servers.
+        env={name: value for name, value in os.environ.items() if not name.startswith("STRIPE_")},
+        timeout=180,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout.splitlines()[-1])
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"outcome": "ignored"})
+
+
+@pytest.mark.parametrize("path", sorted((EVENTS / "stripe").glob("*.json")), ids=lambda path: path.stem)
+def test_every_stripe_event_passes_the_gateway(gateway: str, path: Path) -> None:
+    body = event_body(path, int(time.time()))
+    headers = {"Content-Type": "application/json", "Stripe-Signature": sign(body, secret_of(body))}
+
+    status, answer = call(f"{gateway}/stripe/webhook", body, headers)
+
+    assert status == 200, answer
+    assert answer["outcome"] in ("processed", "duplicate", "ignored")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Stripe-Signature": "t=1,v1=00"}], ids=["unsigned", "wrong"])
+def test_a_wrong_signature_gets_400_through_the_gateway(
+    gateway: str, servers: LocalServers, headers: dict[str, str]
+) -> None:
+    body = event_body(EVENTS / "stripe" / "customer_subscription_deleted.json", int(time.time()))
+    before = len(servers.simulator.requests)
+
+    status, answer = call(f"{gateway}/stripe/webhook", body, {"Content-Type": "application/json", **headers})
+
+    assert status == 400
+    assert set(answer) == {"error"}
+    assert len(servers.simulator.requests) == before
+
+
+def test_the_simulator_delivers_a_checkout_to_the_gateway(gateway: str, servers: LocalServers) -> None:
+    webhooks = servers.simulator.webhooks
+    for destination in webhooks.destinations.values():
+        destination.url = f"{gateway}/stripe/webhook"
+    webhooks.start_automatic()
+    try:
+        session = servers.simulator.account.complete_checkout_session(servers.stack.open_checkout("org-gateway"))
+        deadline = time.monotonic() + 60
+        while not (record := subscription(servers, "org-gateway")) or "stripe_subscription_id" not in record:
+            assert time.monotonic() < deadline, [delivery.summary() for delivery in webhooks.deliveries.values()]
+            time.sleep(0.2)
+    finally:
+        webhooks.start_manual()
+
+    assert record["stripe_subscription_id"]["S"] == session["subscription"]
+    assert record["status"]["S"] == "active"
+
+
+@pytest.mark.parametrize("path", sorted((EVENTS / "billing_api").glob("*.json")), ids=lambda path: path.stem)
+def test_the_billing_api_answers_through_the_gateway(gateway: str, path: Path) -> None:
+    event = json.loads(path.read_text(encoding="utf-8"))
+    body = event["body"].encode() if "body" in event else None
+
+    status, answer = call(f"{gateway}{event['rawPath']}", body, {"Content-Type": "application/json"})
+
+    assert status == (200 if body is None else 201), answer
+    assert answer.get("organization_id", ORGANIZATION) == ORGANIZATION
