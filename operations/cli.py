@@ -26,7 +26,6 @@ from billing.metering.hours import oldest_due
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request
-from billing.settings import secrets_reader
 from billing.stripe_gateway import stripe_gateway
 from billing.subscriptions.requests import read_range
 from billing.subscriptions.usage import totals, usage_between
@@ -35,8 +34,8 @@ from billing.tables.usage import SHARDS
 from operations import backlog, connection, replay
 from operations.last_runs import last_runs
 from operations.picture import COLOURS, picture
+from operations.provisioning.account import plan_account
 from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
-from operations.provisioning.destinations import plan_destinations
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import StripeSecretDocument
 from operations.provisioning.steps import Action, Step, changes, refusals
@@ -383,22 +382,9 @@ def provision(
     sales = Sales(read_catalogue(catalogue), gateway)
     url = webhook_url or session.outputs.get(connection.WEBHOOK_URL)
 
-    def planned(*, rotate: bool) -> list[Step]:
-        steps = list(sales.plan())
-        store = connection.secret_store(secrets_file)
-        if url is None:
-            return [*steps, Step(Action.NOTE, "destinations", "not looked at: give --stack or --webhook-url")]
-        if store is None:
-            refusal = "where their signing secrets go is unknown: set STRIPE_SECRET_ARN, or give --secrets-file"
-            return [*steps, Step(Action.REFUSE, "destinations", refusal)]
-        secrets = StripeSecretDocument(store)
-        if not secrets.has_api_key():
-            key = secrets_reader().current().api_key
-            detail = f"the key of STRIPE_SECRET_KEY into {secrets.name}"
-            steps.append(Step(Action.CREATE, "API key", detail, lambda: secrets.put_api_key(key)))
-        return [*steps, *plan_destinations(gateway, url, secrets, rotate=rotate)]
-
-    steps = planned(rotate=rotate_secrets)
+    store = connection.secret_store(secrets_file)
+    secrets = StripeSecretDocument(store) if store is not None else None
+    steps = plan_account(sales, gateway, url, secrets, rotate=rotate_secrets)
     refused = refusals(steps)
     if apply and changes(steps) and not refused:
         if not session.as_json:
@@ -406,7 +392,7 @@ def provision(
         for step in session.progress(changes(steps), "Provisioning", len(changes(steps))):
             assert step.carry_out is not None  # noqa: S101  # that is what `changes` chose
             step.carry_out()
-        steps = planned(rotate=False)
+        steps = plan_account(sales, gateway, url, secrets)
     left = changes(steps)
     if refused:
         told = "[red]Nothing was changed[/red]: see what is refused above."

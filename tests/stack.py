@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from billing import clock
@@ -20,8 +21,15 @@ from billing.settings import secrets_reader
 from billing.stripe_gateway import StripeGateway, stripe_gateway
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
+from operations.provisioning.account import plan_account
+from operations.provisioning.catalogue import read_catalogue
+from operations.provisioning.sales import Sales
+from operations.provisioning.secrets import FileStore, StripeSecretDocument
+from operations.provisioning.steps import changes
+from tests.api.http_api import HttpApi
 from tests.simulator import Delivery, Simulator
 
+WEBHOOK_URL = "https://billing.example/stripe/webhook"
 SNAPSHOT_SECRET, THIN_SECRET = "whsec_snapshot", "whsec_thin"
 
 
@@ -95,6 +103,20 @@ class Stack:
         self.prices = prices
         return prices
 
+    def provision(self, secrets_file: Path) -> None:
+        """Make meters, prices and destinations as an operator does, and give the functions the signing secrets."""
+        secrets = StripeSecretDocument(FileStore(secrets_file))
+        catalogue = read_catalogue()
+        sales = Sales(catalogue, stripe_gateway())
+        for step in changes(plan_account(sales, stripe_gateway(), WEBHOOK_URL, secrets)):
+            assert step.carry_out is not None
+            step.carry_out()
+        os.environ["STRIPE_WEBHOOK_SECRETS"] = ",".join(json.loads(secrets_file.read_text())["webhook_secrets"])
+        secrets_reader.cache_clear()
+        self.prices = {
+            price.meter: sales.price_ids[price.lookup_key] for product in catalogue.products for price in product.prices
+        }
+
     def add_destinations(self) -> None:
         """Register the two webhook destinations, each with its own signing secret."""
         self.simulator.webhooks.add_destination(secret=SNAPSHOT_SECRET)
@@ -120,6 +142,24 @@ class Stack:
     def subscribe(self, organization_id: str, **options: Any) -> tuple[str, str]:
         """Let an organisation go through checkout; its webhooks wait. Return its customer's and subscription's id."""
         session = self.simulator.account.complete_checkout_session(self.open_checkout(organization_id, **options))
+        self.customers.setdefault(organization_id, set()).add(session["customer"])
+        return session["customer"], session["subscription"]
+
+    def subscribe_through_api(self, organization_id: str) -> tuple[str, str]:
+        """Let an organisation subscribe as the product does, through the billing API; its webhooks wait.
+
+        Return its customer's and subscription's id.
+        """
+        os.environ["ALLOWED_PRICE_IDS"] = ",".join(self.prices.values())
+        os.environ["ALLOWED_REDIRECT_HOSTS"] = "sensors.example"
+        body = {
+            "price_ids": list(self.prices.values()),
+            "success_url": "https://sensors.example/done",
+            "cancel_url": "https://sensors.example/",
+        }
+        answer = HttpApi().call("POST", f"/organizations/{organization_id}/checkout-sessions", body)
+        assert answer.status == 201, answer.body
+        session = self.simulator.account.complete_checkout_session(answer.body["checkout_session_id"])
         self.customers.setdefault(organization_id, set()).add(session["customer"])
         return session["customer"], session["subscription"]
 
@@ -216,9 +256,12 @@ class Stack:
 
 
 @contextmanager
-def running_stack(simulator: Simulator, dynamodb_endpoint: str, *, start: datetime) -> Iterator[Stack]:
+def running_stack(
+    simulator: Simulator, dynamodb_endpoint: str, *, start: datetime, secrets_file: Path | None = None
+) -> Iterator[Stack]:
     """Run the stack's code in this process against a simulator and tables that exist, from `start` on.
 
+    With a `secrets_file` the Stripe account is provisioned as an operator does it; else it has the same, made quickly.
     The environment and the clock are put back at the end.
     """
     environment = {
@@ -230,6 +273,8 @@ def running_stack(simulator: Simulator, dynamodb_endpoint: str, *, start: dateti
         "METER_EVENTS_PER_SECOND": "100000",
         "RECONCILIATION_CALLS_PER_SECOND": "100000",
         "POWERTOOLS_SERVICE_NAME": "stack",
+        "ALLOWED_PRICE_IDS": "",
+        "ALLOWED_REDIRECT_HOSTS": "",
     }
     before = {name: os.environ.get(name) for name in environment}
     real_now, real_backoff = clock.utc_now, StripeGateway.back_off
@@ -242,8 +287,11 @@ def running_stack(simulator: Simulator, dynamodb_endpoint: str, *, start: dateti
     stripe_gateway.cache_clear()
     try:
         stack = Stack(simulator)
-        stack.make_meters()
-        stack.add_destinations()
+        if secrets_file is not None:
+            stack.provision(secrets_file)
+        else:
+            stack.make_meters()
+            stack.add_destinations()
         yield stack
     finally:
         clock.utc_now = real_now

@@ -21,6 +21,7 @@ def stack(
         monkeypatch.setenv("ALLOWED_PRICE_IDS", ",".join(running.prices.values()))
         monkeypatch.setenv("ALLOWED_REDIRECT_HOSTS", "app.example.com, localhost:3000")
         yield running
+    assert simulator.requests.unknown == []
 
 
 @pytest.fixture

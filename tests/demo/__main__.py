@@ -39,7 +39,9 @@ def main() -> int:
         from tests.stack import running_stack
 
         say("A simulated day of real temperature records, through the real handlers:\n")
-        with running_stack(simulator, dynamodb.endpoint, start=DAY) as stack:
+        secrets_file = BUILD / "stripe-secrets.json"
+        secrets_file.unlink(missing_ok=True)
+        with running_stack(simulator, dynamodb.endpoint, start=DAY, secrets_file=secrets_file) as stack:
             day = Day(stack, say)
             day.live()
             agree = compare(day, say)

@@ -90,14 +90,17 @@ class Day:
 
     def _subscribe(self) -> None:
         self.stack.simulator.clock.set(DAY)
-        for organization in self.organizations[:4]:
-            organization.customer_id, organization.subscription_id = self.stack.subscribe(organization.organization_id)
-            deliveries = self.stack.simulator.webhooks.take()
-            if organization.organization_id == "golden-gate-labs":
-                self.held_back = deliveries
-                self._tell(f"{organization.organization_id} subscribes; its {len(deliveries)} webhooks are held up")
-                continue
-            self._deliver(deliveries, f"{organization.organization_id} subscribes")
+        for organization in self.organizations[:3]:
+            subscribed = self.stack.subscribe_through_api(organization.organization_id)
+            organization.customer_id, organization.subscription_id = subscribed
+            what = f"{organization.organization_id} subscribes through the billing API"
+            self._deliver(self.stack.simulator.webhooks.take(), what)
+        late = self.by_id["golden-gate-labs"]
+        late.customer_id, late.subscription_id = self.stack.subscribe(late.organization_id)
+        self.held_back = self.stack.simulator.webhooks.take()
+        self._tell(
+            f"{late.organization_id} subscribes by a payment link; its {len(self.held_back)} webhooks are held up"
+        )
         self._tell("mission-popup uses sensors and never subscribes")
 
     def _deliver(self, deliveries: list[Delivery], what: str) -> None:

@@ -64,3 +64,4 @@ def operate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 def stack(dynamodb: object, dynamodb_endpoint: str, simulator: Simulator) -> Iterator[Stack]:
     with running_stack(simulator, dynamodb_endpoint, start=START) as running:
         yield running
+    assert simulator.requests.unknown == []

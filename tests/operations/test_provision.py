@@ -14,7 +14,7 @@ from billing.metering.meter_check import check_meters
 from billing.settings import secrets_reader
 from billing.stripe_gateway import API_VERSION, StripeGateway, verify_signature
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
-from operations.provisioning.catalogue import read_catalogue
+from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from tests.operations.conftest import Operate
 from tests.simulator import Simulator
 
@@ -164,7 +164,7 @@ def test_a_price_that_would_have_to_change_is_refused(
 ) -> None:
     operate("provision", "--webhook-url", URL, "--apply")
     file = tmp_path / "catalogue.toml"
-    text = Path("operations/catalogue.toml").read_text(encoding="utf-8")
+    text = DEFAULT_PATH.read_text(encoding="utf-8")
     file.write_text(text.replace('"150"', '"200"'), encoding="utf-8")
     ran = operate("--json", "provision", "--webhook-url", URL, "--catalogue", str(file), "--apply")
     assert ran.code == 1
