@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from billing import clock, record_active_sensors, record_readings
 from billing.metering import hours as hours_table
@@ -211,10 +210,10 @@ class Day:
 
     @contextmanager
     def _killed_before_settling(self) -> Iterator[None]:
-        def write(statements: Any) -> list[bool]:
-            if any("SET reported=" in statement["Statement"] for statement in statements):
+        def write(writes: Sequence[hours_table.Write]) -> list[str]:
+            if any("SET reported=" in each.statement["Statement"] for each in writes):
                 raise Killed
-            return real(statements)
+            return real(writes)
 
         real = hours_table.write
         hours_table.write = write

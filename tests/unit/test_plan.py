@@ -40,7 +40,8 @@ def hour(**changes: Any) -> UsageHour:
 
 
 def subscription(**changes: Any) -> SubscriptionRecord:
-    return SubscriptionRecord("acme", **({"stripe_customer_id": "cus_acme", "version": 1} | changes))
+    values: dict[str, Any] = {"stripe_customer_id": "cus_acme", "version": 1}
+    return SubscriptionRecord("acme", **(values | changes))
 
 
 def declared(usage_hour: UsageHour, now: datetime = NOW) -> Declaration:
@@ -131,7 +132,7 @@ def test_a_reported_hour_is_corrected_at_its_customer_when_the_organisation_has_
     usage_hour = hour(reported={"active_sensors": 1}, reported_to="cus_before", revision=1)
 
     assert {event.customer_id for event in meter_events(declared(usage_hour))} == {"cus_before"}
-    assert planned(usage_hour, subscription(ended_at=HOUR), NOW) != "subscription_ended"
+    assert isinstance(planned(usage_hour, subscription(ended_at=HOUR), NOW), Declaration)
     assert isinstance(planned(usage_hour, None, NOW), Declaration)
 
 
