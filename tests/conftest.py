@@ -87,6 +87,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    explorations = [
+        text
+        for report in (*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", []))
+        for name, text in report.user_properties
+        if name == "exploration"
+    ]
+    if explorations:
+        terminalreporter.section("explorations")
+        for text in explorations:
+            terminalreporter.line(text)
     skipped = [
         report.nodeid
         for report in terminalreporter.stats.get("skipped", [])
@@ -208,7 +218,5 @@ def stripe_sandbox_key(request: pytest.FixtureRequest) -> str | None:
         return None
     key = request.config.stash[_SANDBOX_KEY]
     if not key.startswith(("sk_test_", "rk_test_")):
-        pytest.exit(
-            "STRIPE_SECRET_KEY is no test key (sk_test_… or rk_test_…): nothing was sent", returncode=2
-        )
+        pytest.exit("STRIPE_SECRET_KEY is no test key (sk_test_… or rk_test_…): nothing was sent", returncode=2)
     return key

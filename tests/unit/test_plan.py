@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.clock import format_time
-from billing.metering.hours import Declaration, UsageHour
+from billing.metering.hours import Declaration, Link, UsageHour
 from billing.metering.plan import (
     Refusal,
     identifier,
@@ -18,7 +18,6 @@ from billing.metering.plan import (
     parse_identifier,
     planned,
 )
-from billing.tables.subscriptions import SubscriptionRecord
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NOW = HOUR + timedelta(hours=1, minutes=5)
@@ -39,19 +38,19 @@ def hour(**changes: Any) -> UsageHour:
     return UsageHour(**(values | changes))
 
 
-def subscription(**changes: Any) -> SubscriptionRecord:
-    values: dict[str, Any] = {"stripe_customer_id": "cus_acme", "version": 1}
-    return SubscriptionRecord("acme", **(values | changes))
+def link(**changes: Any) -> Link:
+    values: dict[str, Any] = {"customer_id": "cus_acme", "ended_at": None, "version": 1}
+    return Link(**(values | changes))
 
 
 def declared(usage_hour: UsageHour, now: datetime = NOW) -> Declaration:
-    declaration = planned(usage_hour, subscription(), now)
+    declaration = planned(usage_hour, link(), now)
     assert isinstance(declaration, Declaration)
     return declaration
 
 
-def refused(usage_hour: UsageHour, record: SubscriptionRecord | None, now: datetime = NOW) -> str:
-    refusal = planned(usage_hour, record, now)
+def refused(usage_hour: UsageHour, its_link: Link | None, now: datetime = NOW) -> str:
+    refusal = planned(usage_hour, its_link, now)
     assert isinstance(refusal, Refusal)
     return refusal.code
 
@@ -80,7 +79,7 @@ def test_only_what_changed_is_sent_when_the_rest_was_reported() -> None:
 def test_nothing_is_sent_when_stripe_has_the_totals() -> None:
     reported = {"active_sensors": 3, "temperature_readings": 120}
 
-    assert planned(hour(reported=reported, reported_to="cus_acme", revision=1), subscription(), NOW) is None
+    assert planned(hour(reported=reported, reported_to="cus_acme", revision=1), link(), NOW) is None
 
 
 def test_a_meter_is_sent_as_zero_when_its_count_was_removed() -> None:
@@ -105,34 +104,34 @@ def test_the_value_is_whole_and_not_negative(counted: str, sent: int) -> None:
 
 @pytest.mark.parametrize("count", [{"N": "1E+15"}, {"N": "1E+125"}, {"S": "three"}, {"NULL": True}])
 def test_an_hour_is_refused_when_a_count_is_no_number_that_stripe_takes(count: dict[str, Any]) -> None:
-    assert refused(hour(counts={"active_sensors": count}), subscription()) == "invalid_usage"
+    assert refused(hour(counts={"active_sensors": count}), link()) == "invalid_usage"
 
 
 @pytest.mark.parametrize("window_start", ["2026-11-23T08:30:00Z", "2026-11-23 08:00", "", "yesterday"])
 def test_an_hour_is_refused_when_its_key_is_no_whole_hour(window_start: str) -> None:
-    assert refused(hour(window_start=window_start), subscription()) == "invalid_usage"
+    assert refused(hour(window_start=window_start), link()) == "invalid_usage"
 
 
 def test_an_hour_is_refused_when_the_organisation_has_no_customer() -> None:
     assert refused(hour(), None) == "no_customer"
-    assert refused(hour(), SubscriptionRecord("acme")) == "no_customer"
+    assert refused(hour(), link(customer_id=None)) == "no_customer"
 
 
 def test_an_hour_is_refused_when_the_subscription_had_ended_before_it() -> None:
-    assert refused(hour(), subscription(ended_at=HOUR)) == "subscription_ended"
-    assert isinstance(planned(hour(), subscription(ended_at=HOUR + timedelta(seconds=1)), NOW), Declaration)
+    assert refused(hour(), link(ended_at=HOUR)) == "subscription_ended"
+    assert isinstance(planned(hour(), link(ended_at=HOUR + timedelta(seconds=1)), NOW), Declaration)
 
 
 def test_an_hour_is_refused_when_stripe_would_call_it_too_old() -> None:
-    assert refused(hour(), subscription(), HOUR + timedelta(days=35)) == "too_old"
-    assert isinstance(planned(hour(), subscription(), HOUR + timedelta(days=34, hours=23)), Declaration)
+    assert refused(hour(), link(), HOUR + timedelta(days=35)) == "too_old"
+    assert isinstance(planned(hour(), link(), HOUR + timedelta(days=34, hours=23)), Declaration)
 
 
 def test_a_reported_hour_is_corrected_at_its_customer_when_the_organisation_has_another() -> None:
     usage_hour = hour(reported={"active_sensors": 1}, reported_to="cus_before", revision=1)
 
     assert {event.customer_id for event in meter_events(declared(usage_hour))} == {"cus_before"}
-    assert isinstance(planned(usage_hour, subscription(ended_at=HOUR), NOW), Declaration)
+    assert isinstance(planned(usage_hour, link(ended_at=HOUR), NOW), Declaration)
     assert isinstance(planned(usage_hour, None, NOW), Declaration)
 
 

@@ -8,12 +8,16 @@ dimension `service`, set by `POWERTOOLS_SERVICE_NAME` of each function; some hav
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit, single_metric
+
+from billing.errors import BillingError
 
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or "SensorBilling"
 
@@ -74,6 +78,32 @@ def count(name: str, value: float = 1, dimension: str = "") -> None:
             metric.add_dimension(name=definition.dimension, value=dimension)
     else:
         _metrics.add_metric(name=name, unit=definition.unit, value=value)
+
+
+def described(error: BaseException) -> dict[str, Any]:
+    """Say in a log line's keys what an exception was and where it was raised, without what may be secret.
+
+    The message is told only where it is one of ours: those of libraries quote what they were given, be it a header
+    with the API key in it. Of those there are the types, AWS's codes, and the places in the code.
+    """
+    causes: list[str] = []
+    codes: list[str] = []
+    cause = error.__cause__ or error.__context__
+    for each in (error, cause):
+        response = getattr(each, "response", None) or getattr(getattr(each, "cause", None), "response", None)
+        if isinstance(response, Mapping):
+            codes.append(str(response.get("Error", {}).get("Code")))
+    while cause is not None and len(causes) < 5:
+        causes.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error_type": type(error).__name__,
+        "error": str(error) if isinstance(error, BillingError) else None,
+        "error_codes": codes,
+        "error_causes": causes,
+        "error_stack": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 def flush() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,8 @@ class SubscriptionRecord(Table):
 
     `version` counts the writes that came from Stripe. `customer_ids` are all customers the organisation has had here,
     so that a subscription of an earlier one is still seen. `rearm_from` is there between the write that made a
-    customer or subscription known and the moment the refused hours since then have become due again.
+    customer or subscription known and the moment the refused hours since then have become due again. `fetched_from` is
+    the version that was there when the last fetch began; `refreshing_since` (Unix seconds) is there while one goes on.
     """
 
     class Meta:
@@ -61,6 +62,8 @@ class SubscriptionRecord(Table):
     price_ids = ListAttribute(of=UnicodeAttribute, null=True)
     customer_ids = UnicodeSetAttribute(null=True)
     fetched_at = TimeAttribute(null=True)
+    fetched_from = NumberAttribute(null=True)
+    refreshing_since = NumberAttribute(null=True)
     version = NumberAttribute(null=True)
     last_event_id = UnicodeAttribute(null=True)
     rearm_from = TimeAttribute(null=True)
@@ -102,29 +105,11 @@ def organizations_in_segment(segment: int | None, *, after: str | None = None) -
         part["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def subscriptions_of(organization_ids: Iterable[str]) -> dict[str, SubscriptionRecord]:
-    """Read at most 100 organisations' records in one call, consistently; organisations without one are left out."""
-    wanted: Any = {
-        SubscriptionRecord.name(): {
-            "Keys": [{"organization_id": {"S": organization_id}} for organization_id in sorted(set(organization_ids))],
-            "ConsistentRead": True,
-        }
-    }
-    found: dict[str, SubscriptionRecord] = {}
-    while wanted:
-        answer: Any = client().batch_get_item(RequestItems=wanted)
-        for item in answer["Responses"].get(SubscriptionRecord.name(), ()):
-            record = SubscriptionRecord.from_raw_data(item)
-            found[record.organization_id] = record
-        wanted = answer.get("UnprocessedKeys")
-    return found
-
-
 def forget_rearming(record: SubscriptionRecord, rearmed_from: datetime) -> None:
     """Remove `rearm_from`, unless a later write has set it to another moment."""
     try:
         record.update(
-            actions=[SubscriptionRecord.rearm_from.remove()],
+            actions=[SubscriptionRecord.rearm_from.remove(), SubscriptionRecord.refreshing_since.remove()],
             condition=(SubscriptionRecord.rearm_from == rearmed_from) & (SubscriptionRecord.version == record.version),
         )
     except UpdateError as error:
@@ -138,22 +123,21 @@ def link_customer(
     """Make a Stripe customer the organisation's, unless its record has changed since `before` was read.
 
     `version` changes too: a delivery that is at work on the record reads it again, and so asks Stripe for this
-    customer's subscriptions as well. A record that this makes has version 0: nothing in it came from Stripe.
+    customer's subscriptions as well. `fetched_at` ends: what is stored was fetched without this customer, and an event
+    of its subscriptions must not be taken as covered by it. A record that this makes has version 0.
     """
-    unchanged: Any
-    if before is None:
-        unchanged = SubscriptionRecord.organization_id.does_not_exist()
-    elif before.version is None:
-        unchanged = SubscriptionRecord.version.does_not_exist()
-    else:
+    unchanged: Any = SubscriptionRecord.version.does_not_exist()
+    version = 0
+    if before is not None and before.version is not None:
         unchanged = SubscriptionRecord.version == before.version
-    version = int(before.version) + 1 if before is not None and before.version is not None else 0
+        version = int(before.version) + 1
     try:
         SubscriptionRecord(organization_id).update(
             actions=[
                 SubscriptionRecord.stripe_customer_id.set(stripe_customer_id),
                 SubscriptionRecord.customer_ids.add({stripe_customer_id}),
                 SubscriptionRecord.version.set(version),
+                SubscriptionRecord.fetched_at.remove(),
                 SubscriptionRecord.created_at.set(SubscriptionRecord.created_at | now),
                 SubscriptionRecord.updated_at.set(now),
             ],

@@ -132,11 +132,17 @@ def make_refused_due(record: UsageRecord) -> bool:
 def make_unreported_due(record: UsageRecord) -> bool:
     """Make an hour due with nothing reported, so that all its totals are sent again under a new revision.
 
-    False where metering has moved on since the record was read: then it has told Stripe something newer.
+    It takes a revision itself: a run that has read the hour cannot settle it, and no identifier that Stripe has
+    dropped is used again. False where metering has moved on since the record was read: then it has told Stripe
+    something newer.
     """
     return _updated(
         record,
-        [*_due(record.organization_id, record.window_start), UsageRecord.reported.remove()],
+        [
+            *_due(record.organization_id, record.window_start),
+            UsageRecord.reported.remove(),
+            UsageRecord.revision.set(record.revision + 1),
+        ],
         UsageRecord.revision == record.revision,
     )
 
@@ -144,7 +150,7 @@ def make_unreported_due(record: UsageRecord) -> bool:
 def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
     """Mark an hour refused after Stripe first took and later rejected one of its events.
 
-    False where metering has moved on since the record was read.
+    False where metering has moved on since the record was read, or where the hour is due and is sent again anyway.
     """
     return _updated(
         record,
@@ -156,6 +162,7 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
         ],
         (UsageRecord.revision == record.revision)
         & UsageRecord.sending.does_not_exist()
+        & UsageRecord.due_at.does_not_exist()
         & UsageRecord.reported.exists(),
     )
 

@@ -10,8 +10,22 @@
 
 **The promise.** Whatever the order, the repetition or the delay of deliveries, the table ends as Stripe has it.
 
-**Why it holds.** An event only says where to look. What is stored was fetched from Stripe after the stored record was
-read, and is written only if that record's `version` is still the one read: so nothing is ever replaced by something
-older. The event's record is written in the same transaction, under the condition that it has none: so there is no
-effect without a record and no record without its effect, and a delivery that dies anywhere is simply delivered again.
+**Why it holds.** An event only says where to look.
+
+1. *Nothing is replaced by something older.* What is stored was fetched from Stripe after the stored record was read,
+   and is written only if that record's `version` is still the one read. So the fetch behind version 8 began after
+   version 7 was written. Every fetch that an event asked for raises `version`, also where it found nothing new: else a
+   slow delivery that fetched an older state could still be written over it (Stripe: A, then B, then A again).
+2. *No effect without a record, no record without its effect.* The event's record is written in the same transaction,
+   under the condition that it has none. A delivery that dies anywhere is simply delivered again.
+3. *No fetch for an event that has nothing to tell.* Its news is in the record already where the record's fetch began a
+   minute after Stripe created the event (a minute, for clocks that differ), or where it began from a newer version
+   (`fetched_from`) than one that was read, consistently, after the event had arrived. The second rule needs no clock.
+4. *Deliveries that come together share a fetch.* Whoever is about to fetch leaves a claim on the record
+   (`refreshing_since`); others wait a moment, read again, and by 3 are mostly done: of 50 events at once, the first is
+   fetched for, then one of the others for all of them. A claim is a hint that expires: 1 and 2 hold without it.
+5. *A link is finished by whoever comes next.* The write that makes a customer known sets `rearm_from`. As long as it
+   is there, no delivery for the organisation ends before the index shows the customer, Stripe was asked once more (an
+   event that came too early found no organisation) and the hours that were refused for want of it are due. Removing it
+   is part of what a write's condition looks at, for the reason given under 1.
 """

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from billing import clock
-from billing.errors import ContentionError
+from billing.errors import ContentionError, UnavailableError
 from billing.metering.plan import UNLINKED
 from billing.stripe_gateway import StripeGateway
 from billing.tables.stripe_events import StripeEventRecord, record_event
@@ -29,8 +29,11 @@ from billing.webhooks.refresh import fetch, is_covered
 
 Outcome = Literal["processed", "duplicate", "already_reflected", "ignored"]
 
-ATTEMPTS = 8
-LONGEST_PAUSE_SECONDS = 0.2
+# Together some six seconds: longer than a claim lasts, shorter than Stripe waits for the answer.
+ATTEMPTS = 14
+FIRST_PAUSE_SECONDS = 0.15
+LONGEST_PAUSE_SECONDS = 0.9
+INDEX_ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Delivered:
     organization_id: str | None = None
 
 
-def deliver(event: StripeEvent, gateway: StripeGateway, received_at: datetime) -> Delivered:
+def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
     """Work off one delivery of a genuine event.
 
     Raises:
@@ -61,7 +64,7 @@ def deliver(event: StripeEvent, gateway: StripeGateway, received_at: datetime) -
     if organization_id is None:
         count("unknown_subscription")
         return Delivered(_record(event, "ignored"))
-    return Delivered(_follow(event, pointer, organization_id, gateway, received_at), organization_id)
+    return Delivered(_follow(event, pointer, organization_id, gateway), organization_id)
 
 
 def _organization_of(pointer: Pointer) -> str | None:
@@ -77,39 +80,49 @@ def _asked_of_stripe(pointer: Pointer, gateway: StripeGateway) -> Pointer:
     return replace(pointer, customer_id=subscription.customer_id, organization_id=subscription.organization_id)
 
 
-def _follow(
-    event: StripeEvent, pointer: Pointer, organization_id: str, gateway: StripeGateway, received_at: datetime
-) -> Outcome:
+def _follow(event: StripeEvent, pointer: Pointer, organization_id: str, gateway: StripeGateway) -> Outcome:
+    outcome: Outcome | None = None
+    seen: int | None = None
     for attempt in range(ATTEMPTS):
         recorded, record = ledger.read(event.event_id, organization_id, consistent=attempt > 0)
+        if attempt > 0 and seen is None:
+            seen = ledger.version_of(record)
         if recorded:
-            _finish_linking(record, pointer, gateway)
-            return "duplicate"
-        if is_covered(event, pointer, received_at, record):
-            _finish_linking(record, pointer, gateway)
-            return _record(event, "already_reflected", organization_id)
-        if _is_claimed_by_another(pointer, organization_id, record):
+            outcome = outcome or "duplicate"
+        reflected = recorded or is_covered(event, pointer, record, seen)
+        if reflected and (record is None or record.rearm_from is None):
+            return outcome or _record(event, "already_reflected", organization_id)
+        if not reflected and _is_claimed_by_another(pointer, organization_id, record):
             count("customer_conflict")
             logger.error(
                 "Two organisations claim one Stripe customer; the first one keeps it",
                 extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
             )
             return _record(event, "ignored", organization_id)
-        fetched = fetch(gateway, organization_id, pointer, record)
-        if fetched is None:
-            count("unknown_subscription")
-            return _record(event, "ignored", organization_id)
-        now = clock.utc_now()
-        event_record = _event_record(event, "processed", organization_id, now)
-        written = ledger.write(event_record, organization_id, record, fetched, now)
-        if written is ledger.Written.EVENT_HAD_A_RECORD:
-            return "duplicate"
-        if written is ledger.Written.YES:
-            if ledger.links_anew(record, fetched) or (record is not None and record.rearm_from):
-                _finish_linking(SubscriptionRecord.of(organization_id, consistent=True), pointer, gateway)
-            return "processed"
-        time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311  # jitter needs no secrecy
-    raise ContentionError(f"The subscription of {organization_id} changed under {ATTEMPTS} attempts to write it")
+        if not ledger.claim(organization_id, record):
+            _pause(attempt)
+        elif reflected and record is not None:
+            _finish_linking(record, pointer, gateway)
+        else:
+            fetched = fetch(gateway, organization_id, pointer, record)
+            if fetched is None:
+                count("unknown_subscription")
+                return _record(event, "ignored", organization_id)
+            now = clock.utc_now()
+            event_record = _event_record(event, "processed", organization_id, now)
+            if not ledger.write(event_record, organization_id, record, fetched, now):
+                _pause(attempt)
+            elif ledger.links_anew(record, fetched) or (record is not None and record.rearm_from):
+                outcome = "processed"
+            else:
+                return "processed"
+    raise ContentionError(f"The subscription of {organization_id} was being changed by others {ATTEMPTS} times")
+
+
+def _pause(attempt: int) -> None:
+    """Wait for the delivery that is at work on the same record: a random time, longer with every attempt."""
+    longest = min(FIRST_PAUSE_SECONDS * 1.6**attempt, LONGEST_PAUSE_SECONDS)
+    time.sleep(random.uniform(longest / 2, longest))  # noqa: S311  # jitter needs no secrecy
 
 
 def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: SubscriptionRecord | None) -> bool:
@@ -119,26 +132,33 @@ def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: Subsc
     return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})
 
 
-def _finish_linking(record: SubscriptionRecord | None, pointer: Pointer, gateway: StripeGateway) -> None:
+def _finish_linking(record: SubscriptionRecord, pointer: Pointer, gateway: StripeGateway) -> None:
     """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
 
     The hours that were refused since the subscription began become due. And Stripe is asked once more: an event that
-    came while the customer was not in the table yet found no organisation, and nobody else will look where it pointed.
+    came while the index did not show the customer yet found no organisation, and nobody else looks where it pointed.
+
+    Raises:
+        UnavailableError: the index does not show the customer yet.
     """
-    if record is None or record.rearm_from is None:
-        return
+    _wait_for_index(record)
     fetched = fetch(gateway, record.organization_id, pointer, record)
     if fetched is not None and not ledger.is_reflected(record, fetched):
-        if ledger.write(None, record.organization_id, record, fetched, clock.utc_now()) is not ledger.Written.YES:
-            # Another delivery has just written something newer, found `rearm_from` there, and does all this itself.
-            return
-        record = SubscriptionRecord.of(record.organization_id, consistent=True)
-        if record is None or record.rearm_from is None:
-            return
+        # The loop reads the record again, and finds `rearm_from` still there.
+        ledger.write(None, record.organization_id, record, fetched, clock.utc_now())
+        return
     for hour in refused_hours(record.organization_id, record.rearm_from):
         if str(hour.refused).partition(":")[0] in UNLINKED:
             make_refused_due(hour)
     forget_rearming(record, record.rearm_from)
+
+
+def _wait_for_index(record: SubscriptionRecord) -> None:
+    for attempt in range(INDEX_ATTEMPTS):
+        if record.organization_id in organizations_with_customer(record.stripe_customer_id):
+            return
+        _pause(attempt)
+    raise UnavailableError("The index by_customer does not show a new customer yet")
 
 
 def _event_record(

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
-from pynamodb.exceptions import TransactWriteError
-from pynamodb.transactions import TransactWrite
+from botocore.exceptions import ClientError
 
 from billing.clock import hour_of
 from billing.errors import UnavailableError
 from billing.stripe_gateway import StripeSubscription
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.table import client, connection
+from billing.tables.table import client
 
-
-class Written(Enum):
-    """Say how a transaction ended."""
-
-    YES = auto()
-    EVENT_HAD_A_RECORD = auto()
-    SUBSCRIPTION_HAD_CHANGED = auto()
+# A refresh takes a fraction of a second. Whoever waits longer for one takes it over.
+CLAIM_SECONDS = 3.0
+# What DynamoDB answers where another delivery has written, or is writing, the same items.
+_OVERTAKEN = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailedException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def read(event_id: str, organization_id: str, *, consistent: bool) -> tuple[bool
                 "ProjectionExpression": "event_id",
             },
             subscriptions: {
-                "Keys": [{"organization_id": {"S": organization_id}}],
+                "Keys": [_key(organization_id)],
                 "ConsistentRead": consistent,
             },
         }
@@ -62,55 +66,83 @@ def read(event_id: str, organization_id: str, *, consistent: bool) -> tuple[bool
     return bool(found.get(events)), records[0] if records else None
 
 
+def version_of(record: SubscriptionRecord | None) -> int:
+    """Return the record's version; 0 where nothing was written yet."""
+    return int(record.version) if record is not None and record.version is not None else 0
+
+
+def claim(organization_id: str, record: SubscriptionRecord | None) -> bool:
+    """Claim the refresh of a record, so that others wait for its result; False where another delivery has.
+
+    A claim only saves calls to Stripe: `write` is right with and without it. It ends with the next write, and is void
+    after three seconds of real time, so that nobody waits for a delivery that died. Where there is no record yet, none
+    is made for it: Stripe may know no such subscription.
+    """
+    if record is None or record.version is None:
+        return True
+    now = time.time()
+    if (record.refreshing_since or 0) > now - CLAIM_SECONDS:
+        return False
+    try:
+        client().update_item(
+            TableName=SubscriptionRecord.name(),
+            Key=_key(organization_id),
+            UpdateExpression="SET refreshing_since = :now",
+            ConditionExpression="version = :version "
+            "AND (attribute_not_exists(refreshing_since) OR refreshing_since <= :void)",
+            ExpressionAttributeValues={
+                ":now": {"N": f"{now:.3f}"},
+                ":void": {"N": f"{now - CLAIM_SECONDS:.3f}"},
+                ":version": {"N": str(int(record.version))},
+            },
+        )
+    except ClientError as error:
+        if _OVERTAKEN.isdisjoint(_codes(error)):
+            raise
+        return False
+    return True
+
+
 def write(
     event_record: StripeEventRecord | None,
     organization_id: str,
     before: SubscriptionRecord | None,
     fetched: Fetched,
     now: datetime,
-) -> Written:
-    """Write the event's record and the subscription, both or neither.
+) -> bool:
+    """Write the event's record and the subscription, both or neither; False where either has been written since.
 
         read `before` (version 7) ──► fetch from Stripe ──► write, if still version 7 ──► version 8
                                                             and the event has no record
 
     Where another delivery has written version 8 in between, what was fetched here may be older than that: it is
     thrown away. Without an event only the subscription is written.
-
-    Raises:
-        UnavailableError: DynamoDB asks to come again.
     """
+    update = _update(before, fetched, event_record, now)
+    writes: list[Any] = [{"Update": {**update, "TableName": SubscriptionRecord.name(), "Key": _key(organization_id)}}]
+    if event_record is not None:
+        record = {
+            "TableName": StripeEventRecord.name(),
+            "Item": event_record.serialize(),
+            "ConditionExpression": "attribute_not_exists(event_id)",
+        }
+        writes.append({"Put": record})
     try:
-        with TransactWrite(connection=connection()) as transaction:
-            if event_record is not None:
-                transaction.save(event_record, condition=StripeEventRecord.event_id.does_not_exist())
-            transaction.update(
-                SubscriptionRecord(organization_id),
-                actions=_changes(before, fetched, event_record, now),
-                condition=_unchanged_since(before),
-            )
-    except TransactWriteError as error:
-        return _why(error, has_event=event_record is not None)
-    return Written.YES
+        client().transact_write_items(TransactItems=writes)
+    except ClientError as error:
+        if _OVERTAKEN.isdisjoint(_codes(error)):
+            raise
+        return False
+    return True
 
 
-def _unchanged_since(before: SubscriptionRecord | None) -> Any:
-    if before is None:
-        return SubscriptionRecord.organization_id.does_not_exist()
-    if before.version is None:
-        return SubscriptionRecord.version.does_not_exist()
-    return SubscriptionRecord.version == before.version
+def _key(organization_id: str) -> dict[str, Any]:
+    return {"organization_id": {"S": organization_id}}
 
 
-def _why(error: TransactWriteError, *, has_event: bool) -> Written:
-    codes = [reason.code if reason else None for reason in error.cancellation_reasons]
-    if has_event and codes[:1] == ["ConditionalCheckFailed"]:
-        return Written.EVENT_HAD_A_RECORD
-    if "ConditionalCheckFailed" in codes or "TransactionConflict" in codes:
-        return Written.SUBSCRIPTION_HAD_CHANGED
-    if error.cause_response_code in ("TransactionInProgressException", "TransactionConflictException"):
-        return Written.SUBSCRIPTION_HAD_CHANGED
-    raise error
+def _codes(error: ClientError) -> set[str]:
+    response: Any = error.response
+    return {response["Error"]["Code"], *(reason.get("Code") for reason in response.get("CancellationReasons", ()))}
 
 
 def links_anew(before: SubscriptionRecord | None, fetched: Fetched) -> bool:
@@ -145,21 +177,40 @@ def _attributes(fetched: Fetched) -> dict[str, Any]:
     }
 
 
-def _changes(
+def _update(
     before: SubscriptionRecord | None, fetched: Fetched, event_record: StripeEventRecord | None, now: datetime
-) -> list[Any]:
+) -> dict[str, Any]:
+    """Return the expressions of the subscription's update, and of its condition: nobody has written since `before`."""
     values: dict[str, Any] = {
         **_attributes(fetched),
         "fetched_at": fetched.fetched_at,
-        "version": int((before.version if before is not None else None) or 0) + 1,
+        "fetched_from": version_of(before),
+        "version": version_of(before) + 1,
         "updated_at": now,
     }
     if event_record is not None:
         values["last_event_id"] = event_record.event_id
     if links_anew(before, fetched):
         values["rearm_from"] = hour_of(fetched.subscription.started_at)
-    changes: list[Any] = [SubscriptionRecord.created_at.set(SubscriptionRecord.created_at | now)]
-    for name, value in values.items():
-        attribute = getattr(SubscriptionRecord, name)
-        changes.append(attribute.remove() if value is None else attribute.set(value))
-    return changes
+    # `status` is a word of DynamoDB's own, so that every name is written as `#name`.
+    present = [name for name, value in values.items() if value is not None]
+    sets = ["created_at = if_not_exists(created_at, :updated_at)", *(f"#{name} = :{name}" for name in present)]
+    removes = ["refreshing_since", *(f"#{name}" for name in values if name not in present)]
+    conditions, seen = ["attribute_not_exists(version)"], {}
+    if before is not None and before.version is not None:
+        conditions, seen = ["#version = :seen"], {":seen": _raw("version", before.version)}
+    if before is not None and before.rearm_from is not None:
+        # Whoever ends a linking has asked Stripe after this: what was fetched here may be older.
+        conditions.append("rearm_from = :linking")
+        seen[":linking"] = _raw("rearm_from", before.rearm_from)
+    return {
+        "UpdateExpression": f"SET {', '.join(sets)} REMOVE {', '.join(removes)}",
+        "ConditionExpression": " AND ".join(conditions),
+        "ExpressionAttributeNames": {f"#{name}": name for name in values},
+        "ExpressionAttributeValues": {f":{name}": _raw(name, values[name]) for name in present} | seen,
+    }
+
+
+def _raw(name: str, value: Any) -> dict[str, Any]:
+    attribute = SubscriptionRecord.get_attributes()[name]
+    return {attribute.attr_type: attribute.serialize(value)}

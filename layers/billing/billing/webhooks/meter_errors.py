@@ -86,11 +86,12 @@ def _codes(report: Mapping[str, Any]) -> dict[str, Any]:
 def _samples(report: Mapping[str, Any]) -> Iterator[tuple[str, NamedTotal]]:
     event_names = {meter.event_name for meter in METERS}
     for error_type in _error_types(report):
-        for sample in error_type.get("sample_errors") or ():
+        samples = error_type.get("sample_errors")
+        for sample in samples if isinstance(samples, list) else ():
             request = sample.get("request") if isinstance(sample, Mapping) else None
             identifier = request.get("identifier") if isinstance(request, Mapping) else None
             total = parse_identifier(identifier) if isinstance(identifier, str) else None
-            if total is not None and total.event_name in event_names:
+            if total is not None and total.organization_id and total.event_name in event_names:
                 yield str(error_type.get("code")), total
 
 

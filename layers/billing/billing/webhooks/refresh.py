@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from billing import clock
 from billing.stripe_gateway import StripeGateway, StripeSubscription
@@ -11,21 +11,21 @@ from billing.tables.subscriptions import SubscriptionRecord
 from billing.webhooks.events import Pointer, StripeEvent
 from billing.webhooks.ledger import Fetched
 
-# Stripe's clock and ours may differ by less than this; two of ours by far less than the second.
-STRIPE_CLOCK_TOLERANCE = timedelta(minutes=1)
-OWN_CLOCK_TOLERANCE = timedelta(seconds=1)
+# Stripe's clock and ours may differ by less than this.
+CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
-def is_covered(event: StripeEvent, pointer: Pointer, received_at: datetime, record: SubscriptionRecord | None) -> bool:
+def is_covered(event: StripeEvent, pointer: Pointer, record: SubscriptionRecord | None, seen: int | None) -> bool:
     """Say whether the stored record was fetched after everything that this event could tell.
 
-    It was, where the fetch began a minute after Stripe created the event, or a second after the event had reached us.
+    It was, where the fetch began a minute after Stripe created the event; or where the fetch began from a version that
+    is newer than `seen`, the version that was there, read consistently, when the event had reached us already.
     """
     if record is None or record.fetched_at is None or pointer.customer_id not in (record.customer_ids or ()):
         return False
-    if record.fetched_at - OWN_CLOCK_TOLERANCE >= received_at:
+    if seen is not None and record.fetched_from is not None and record.fetched_from > seen:
         return True
-    return event.created is not None and record.fetched_at - STRIPE_CLOCK_TOLERANCE >= clock.from_unix(event.created)
+    return event.created is not None and record.fetched_at - CLOCK_TOLERANCE >= clock.from_unix(event.created)
 
 
 def fetch(

@@ -1,0 +1,102 @@
+"""What the tests of the webhook share: an organisation that subscribed, and the calls a delivery makes."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from billing.telemetry import logger
+from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
+from tests.simulator import Delivery
+from tests.stack import Stack
+from tests.webhooks.calls import Calls, hook
+
+Take = Callable[..., list[Delivery]]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Watch every call of a delivery."""
+    return hook(monkeypatch)
+
+
+@pytest.fixture
+def take(stack: Stack) -> Take:
+    """Take the waiting deliveries of the types that change something: `take(payload)`, both kinds unless given."""
+
+    def taken(payload: str | None = None) -> list[Delivery]:
+        handled = (*SNAPSHOT_EVENT_TYPES, *THIN_EVENT_TYPES)
+        return [
+            delivery
+            for delivery in stack.simulator.webhooks.take()
+            if delivery.event_type in handled and payload in (None, delivery.payload)
+        ]
+
+    return taken
+
+
+@pytest.fixture
+def acme(stack: Stack) -> str:
+    """Subscribe an organisation; return its subscription's id."""
+    _, subscription_id = stack.subscribe("acme")
+    stack.deliver_all()
+    stack.advance(minutes=5)
+    return subscription_id
+
+
+class Output:
+    """Hold everything the functions wrote: the log, the metrics, and whatever any library logged or printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.log = io.StringIO()
+        self._capsys = capsys
+        self._printed = ""
+
+    @property
+    def text(self) -> str:
+        printed = self._capsys.readouterr()
+        self._printed += printed.out + printed.err
+        return self.log.getvalue() + self._printed
+
+    def _json(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines() if line.startswith("{")]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log's lines."""
+        return [line for line in self._json() if "_aws" not in line]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the one line an event that the handler writes."""
+        return [line for line in self.lines() if line["message"] == "Stripe event"]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the metrics in CloudWatch's embedded format."""
+        return [line for line in self._json() if "_aws" in line]
+
+    def clear(self) -> None:
+        self._capsys.readouterr()
+        self._printed = ""
+        self.log.seek(0)
+        self.log.truncate()
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
+    """Catch what is written to standard output and error, and to any logger."""
+    caught = Output(capsys)
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(caught.log)
+    others = logging.StreamHandler(caught.log)
+    logging.getLogger().addHandler(others)
+    try:
+        yield caught
+    finally:
+        logging.getLogger().removeHandler(others)
+        if before is not None:
+            handler.setStream(before)

@@ -1,0 +1,310 @@
+"""Whatever the order and repetition of an organisation's deliveries, its record ends as Stripe has it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from billing.tables.stripe_events import StripeEventRecord
+from billing.tables.subscriptions import SubscriptionRecord
+from tests import dynamodb_local
+from tests.simulator import Delivery
+from tests.stack import Stack
+from tests.webhooks.calls import Calls
+from tests.webhooks.conftest import Take
+from tests.webhooks.stripe_state import assert_follows_stripe, assert_recorded_once
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+Life = Callable[[Stack, str, bool], None]
+
+
+def subscribed(stack: Stack, organization_id: str, in_metadata: bool) -> str:
+    return stack.subscribe(organization_id, in_metadata=in_metadata)[1]
+
+
+def checkout_alone(stack: Stack, organization_id: str, in_metadata: bool) -> None:
+    subscribed(stack, organization_id, in_metadata)
+
+
+def checkout_and_cancellation(stack: Stack, organization_id: str, in_metadata: bool) -> None:
+    stack.simulator.account.subscriptions.cancel(subscribed(stack, organization_id, in_metadata))
+
+
+def two_changes_in_one_second(stack: Stack, organization_id: str, in_metadata: bool) -> None:
+    subscription_id = subscribed(stack, organization_id, in_metadata)
+    stack.deliver_all()
+    stack.advance(seconds=30)
+    for status in ("past_due", "active", "past_due"):
+        stack.simulator.account.subscriptions.set_status(subscription_id, status)
+    stack.simulator.account.subscriptions.cancel(subscription_id)
+
+
+def second_checkout_with_a_new_customer_and_late_end_of_the_first(
+    stack: Stack, organization_id: str, in_metadata: bool
+) -> None:
+    first = subscribed(stack, organization_id, in_metadata)
+    stack.deliver_all()
+    stack.advance(hours=2)
+    subscribed(stack, organization_id, in_metadata)
+    stack.simulator.account.subscriptions.cancel(first)
+
+
+def end_of_the_second_while_the_first_lives_on(stack: Stack, organization_id: str, in_metadata: bool) -> None:
+    subscribed(stack, organization_id, in_metadata)
+    stack.deliver_all()
+    stack.advance(hours=2)
+    stack.simulator.account.subscriptions.cancel(subscribed(stack, organization_id, in_metadata))
+
+
+LIVES = (
+    checkout_alone,
+    checkout_and_cancellation,
+    two_changes_in_one_second,
+    second_checkout_with_a_new_customer_and_late_end_of_the_first,
+    end_of_the_second_while_the_first_lives_on,
+)
+
+# All of the short ones, some of the others: the rest is for `make test-deep`.
+HOW_MANY_ORDERS: dict[Life, int] = {checkout_alone: 24, checkout_and_cancellation: 24}
+
+
+@pytest.mark.parametrize("in_metadata", [True, False], ids=["metadata", "reference-only"])
+@pytest.mark.parametrize("payload", ["snapshot", "thin"])
+@pytest.mark.parametrize("life", LIVES)
+def test_every_order_of_a_short_life_ends_in_stripes_state(
+    stack: Stack, take: Take, life: Life, payload: str, in_metadata: bool
+) -> None:
+    for number in range(1000):
+        organization_id = f"acme-{number}"
+        life(stack, organization_id, in_metadata)
+        waiting = take()
+        checkouts = [one for one in waiting if one.event_type == "checkout.session.completed"]
+        deliveries = [one for one in waiting if one.payload == payload and one not in checkouts] + checkouts
+        orders = list(itertools.permutations(range(len(deliveries))))
+        # The same seed in every round: round n takes order n of the same shuffled list.
+        random.Random(0).shuffle(orders)
+        if number == min(len(orders), HOW_MANY_ORDERS.get(life, 6)):
+            return
+        order = orders[number]
+        for position in order:
+            assert stack.deliver(deliveries[position]).status == 200
+        assert_follows_stripe(stack, organization_id, [deliveries[position].event_type for position in order])
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("in_metadata", [True, False], ids=["metadata", "reference-only"])
+@pytest.mark.parametrize("life", LIVES)
+def test_every_order_of_both_kinds_of_events_ends_in_stripes_state(
+    stack: Stack, take: Take, life: Life, in_metadata: bool
+) -> None:
+    for number in range(200):
+        organization_id = f"acme-{number}"
+        life(stack, organization_id, in_metadata)
+        deliveries = take()
+        random.Random(number).shuffle(deliveries)
+        for delivery in deliveries:
+            assert stack.deliver(delivery).status == 200
+        assert_follows_stripe(stack, organization_id, [delivery.event_type for delivery in deliveries])
+
+
+# ------------------------------------------------------------------------------------------------ lives at random
+
+ACTIONS = ("update", "past_due", "active", "pause", "resume", "ends", "cancel", "checkout", "invoice", "wait", "later")
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(ACTIONS),
+        # Deliver one of those that wait, and perhaps let it wait on: it comes again.
+        st.tuples(st.integers(0, 30), st.booleans()),
+    ),
+    max_size=25,
+)
+
+
+def act(stack: Stack, action: str, in_metadata: bool) -> None:
+    """Let something happen in Stripe to the organisation's latest subscription."""
+    subscriptions = stack.simulator.account.subscriptions
+    theirs = [one for one in subscriptions.objects.values() if one["customer"] in stack.customers["acme"]]
+    latest = max(theirs, key=lambda one: one["created"])
+    is_living, subscription_id = latest["status"] != "canceled", latest["id"]
+    if action == "wait":
+        stack.advance(seconds=1)
+    elif action == "later":
+        stack.advance(seconds=75)
+    elif action == "checkout":
+        # Two subscriptions of one second have no newest.
+        stack.advance(seconds=1)
+        stack.subscribe("acme", in_metadata=in_metadata)
+    elif action == "cancel":
+        living = [one["id"] for one in theirs if one["status"] != "canceled"]
+        if living:
+            subscriptions.cancel(living[0])
+    elif not is_living:
+        return
+    elif action == "update":
+        subscriptions.update(subscription_id, {"description": str(len(stack.simulator.webhooks.deliveries))})
+    elif action == "ends":
+        subscriptions.update(subscription_id, {"cancel_at_period_end": not latest["cancel_at_period_end"]})
+    elif action == "pause":
+        subscriptions.pause(subscription_id)
+    elif action == "resume" and latest["status"] == "paused":
+        subscriptions.resume(subscription_id)
+    elif action == "invoice":
+        invoice = stack.simulator.account.invoices.retrieve(latest["latest_invoice"])
+        subscriptions.set_status(subscription_id, "past_due", emit=False)
+        stack.simulator.account.events.emit("invoice.payment_failed", invoice)
+    elif action in ("past_due", "active") and latest["status"] != "paused":
+        subscriptions.set_status(subscription_id, action)
+
+
+def written_by_deliveries(calls: Calls) -> int:
+    return calls.names.count("dynamodb:TransactWriteItems")
+
+
+LIFE: dict[str, Any] = {
+    "steps": STEPS,
+    "in_metadata": st.booleans(),
+    "payload": st.sampled_from(["snapshot", "thin", None]),
+    "randomness": st.randoms(use_true_random=False),
+}
+OF_ONE_STACK: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+def live(stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any) -> None:
+    steps, in_metadata, payload, randomness = (life[name] for name in LIFE)
+    dynamodb_local.empty_tables(dynamodb)
+    stack.simulator.webhooks.take()
+    stack.customers.clear()
+    stack.subscribe("acme", in_metadata=in_metadata)
+    waiting: list[Delivery] = []
+    delivered: list[Delivery] = []
+
+    def collect() -> None:
+        waiting.extend(one for one in take() if payload in (None, one.payload) or one.event_type.startswith("checkout"))
+
+    def deliver(delivery: Delivery) -> None:
+        outcome = stack.deliver(delivery).outcome
+        known = delivery.event_id in {one.event_id for one in delivered}
+        assert (outcome == "duplicate") == known
+        delivered.append(delivery)
+
+    with calls.watched():
+        for step in steps:
+            if isinstance(step, str):
+                act(stack, step, in_metadata)
+            else:
+                collect()
+                if waiting:
+                    position = step[0] % len(waiting)
+                    deliver(waiting[position])
+                    if not step[1]:
+                        del waiting[position]
+        collect()
+        again = [one for one in delivered if randomness.random() < 0.2]
+        rest = waiting + again
+        randomness.shuffle(rest)
+        for delivery in rest:
+            deliver(delivery)
+        writes = written_by_deliveries(calls)
+
+    record = assert_follows_stripe(stack, "acme", [one.event_type for one in delivered])
+    assert int(record.version) == writes
+    assert_recorded_once(delivered)
+
+
+@settings(max_examples=20, **OF_ONE_STACK)
+@given(**LIFE)
+def test_random_lives_in_random_orders_end_in_stripes_state(
+    stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any
+) -> None:
+    live(stack, dynamodb, take, calls, **life)
+
+
+@pytest.mark.deep
+@settings(max_examples=400, **OF_ONE_STACK)
+@given(**LIFE)
+def test_many_random_lives_in_random_orders_end_in_stripes_state(
+    stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any
+) -> None:
+    live(stack, dynamodb, take, calls, **life)
+
+
+# ------------------------------------------------------------------------------------------------- single promises
+
+
+def test_an_event_is_recorded_with_its_outcome_and_expires_after_ninety_days(stack: Stack, acme: str) -> None:
+    stack.simulator.account.subscriptions.update(acme, {"description": "new"})
+    delivery = stack.simulator.webhooks.take("customer.subscription.updated")[0]
+
+    assert stack.deliver(delivery).outcome == "processed"
+
+    record, event = StripeEventRecord.get(delivery.event_id), delivery.event()
+    assert (record.event_type, record.outcome, record.organization_id) == (event["type"], "processed", "acme")
+    assert record.created == event["created"]
+    assert record.expires_at == record.processed_at.timestamp() + 90 * 86400
+    assert stack.record("acme").last_event_id == delivery.event_id
+    assert stack.record("acme").refreshing_since is None, "the claim ends with the write"
+
+
+def test_a_duplicate_changes_nothing(stack: Stack, acme: str) -> None:
+    stack.simulator.account.subscriptions.update(acme, {"description": "new"})
+    delivery = stack.simulator.webhooks.take("customer.subscription.updated")[0]
+    stack.deliver(delivery)
+    before = stack.record("acme").serialize()
+    stack.simulator.account.subscriptions.set_status(acme, "past_due", emit=False)
+
+    assert stack.deliver(delivery).outcome == "duplicate"
+    assert stack.record("acme").serialize() == before
+
+
+def test_the_late_end_of_a_first_subscription_never_replaces_the_second(stack: Stack) -> None:
+    _, first = stack.subscribe("acme", in_metadata=True)
+    stack.deliver_all()
+    stack.advance(hours=2)
+    stack.simulator.account.subscriptions.cancel(first)
+    late = stack.simulator.webhooks.take()
+    customer_id, second = stack.subscribe("acme", in_metadata=True)
+    stack.deliver_all()
+    stack.advance(hours=2)
+
+    stack.deliver_all(late)
+
+    record = assert_follows_stripe(stack, "acme")
+    assert (record.stripe_customer_id, record.stripe_subscription_id) == (customer_id, second)
+
+
+def test_nothing_is_invented_when_nobody_here_knows_the_subscription(stack: Stack) -> None:
+    stack.subscribe("stranger")
+    deliveries = [one for one in stack.simulator.webhooks.take() if one.event_type != "checkout.session.completed"]
+
+    assert {answer.outcome for answer in stack.deliver_all(deliveries)} == {"ignored"}
+    assert list(SubscriptionRecord.scan()) == []
+    assert_recorded_once(deliveries)
+
+
+def test_nothing_is_invented_when_stripe_does_not_know_the_subscription(stack: Stack) -> None:
+    stack.subscribe("acme", in_metadata=True)
+    deliveries = stack.simulator.webhooks.take()
+    stack.simulator.account.subscriptions.objects.clear()
+
+    assert {answer.outcome for answer in stack.deliver_all(deliveries)} == {"ignored"}
+    assert list(SubscriptionRecord.scan()) == []
+
+
+def test_the_first_organisation_keeps_a_customer_that_a_second_one_claims(stack: Stack, acme: str) -> None:
+    customer_id = stack.record("acme").stripe_customer_id
+    stack.subscribe("other", customer=customer_id, in_metadata=True)
+
+    assert "ignored" in {answer.outcome for answer in stack.deliver_all()}
+    assert SubscriptionRecord.of("other") is None
+    assert stack.record("acme").stripe_customer_id == customer_id
