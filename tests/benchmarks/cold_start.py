@@ -54,20 +54,23 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=15)
     samples = parser.parse_args().samples
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run(["sam", "build", "--build-dir", str(PLAIN)], cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["sam", "build", "--build-dir", str(PLAIN)], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
     with tempfile.TemporaryDirectory() as folder, running_servers() as servers:
         bench = Bench(servers, Path(folder), samples)
+        results = {name: (bench.run(PLAIN, name), bench.run(OURS, name)) for name in CASES}
         python = bench.run(OURS, None, "python")
         floor, stripe = bench.run(OURS, None, "floor"), bench.run(OURS, None, "stripe")
         plain_stripe = bench.run(PLAIN, None, "stripe")
-        results = {name: (bench.run(PLAIN, name), bench.run(OURS, name)) for name in CASES}
 
     print(f"Medians of {samples} starts, in milliseconds.\n")
     print("| function | plain: ready | plain: first answer | ready | first answer | share of plain (ready, answer) |")
     print("|---|---|---|---|---|---|")
     for name, (plain, ours) in results.items():
         shares = f"{ours.ready / plain.ready:.2f}, {ours.answered / plain.answered:.2f}"
-        print(f"| `{name}` | {plain.ready:.0f} | {plain.answered:.0f} | {ours.ready:.0f} | {ours.answered:.0f} | {shares} |")
+        times = " | ".join(f"{value:.0f}" for value in (*plain, *ours))
+        print(f"| `{name}` | {times} | {shares} |")
     webhook = results["StripeWebhookFunction"][1]
     # The interpreter is in both the floor and `import stripe`; it starts once.
     target = floor.ready + stripe.ready - python.ready
@@ -83,7 +86,9 @@ def main() -> None:
     missed = [name for name, (plain, ours) in results.items() if ours.ready > PLAIN_SHARE_GOAL * plain.ready]
     if webhook.ready > WEBHOOK_GOAL * target:
         missed.append("webhook against the floor")
-    print(f"\nGoals (ready: {PLAIN_SHARE_GOAL} of plain; webhook {WEBHOOK_GOAL} of the floor): {missed or 'all reached'}")
+    print(
+        f"\nGoals (ready: {PLAIN_SHARE_GOAL} of plain; webhook {WEBHOOK_GOAL} of the floor): {missed or 'all reached'}"
+    )
 
 
 class Bench:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 HOUR = timedelta(hours=1)
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def utc_now() -> datetime:
@@ -21,7 +20,7 @@ def format_time(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a moment without a time zone could be any of 24 hours; give it one")
-    return moment.astimezone(UTC).strftime(TIME_FORMAT)
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat('T', 'seconds')}Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -30,7 +29,11 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: the text is not of the form `2026-11-23T08:00:00Z`.
     """
-    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    # Ten times as fast as strptime, which a run would call for every hour; it takes more forms than this one, though.
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not UTC or format_time(moment) != text:
+        raise ValueError(f"{text!r} is not of the form 2026-11-23T08:00:00Z")
+    return moment
 
 
 def from_unix(seconds: float) -> datetime:

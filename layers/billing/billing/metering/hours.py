@@ -7,10 +7,10 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -18,13 +18,15 @@ from billing.clock import format_time, parse_time
 from billing.errors import UnavailableError
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.table import client, is_transient_code
+from billing.tables.table import client
 from billing.tables.usage import SHARDS, UsageRecord
 
 READ_BATCH = 100
 WRITE_BATCH = 25
 # A transaction takes 100 items; one is the check of the subscription.
 REFUSE_BATCH = 99
+# What DynamoDB answers for a statement whose conditions did not hold: somebody else was there first.
+CONDITION_FAILED = "ConditionalCheckFailed"
 
 Item = TypeVar("Item")
 
@@ -57,6 +59,15 @@ class UsageHour:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Hold what ties an organisation to Stripe, as its record had it; `version` is None where nothing wrote it yet."""
+
+    customer_id: str | None
+    ended_at: datetime | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """Hold what is to be sent for an hour.
 
@@ -79,6 +90,7 @@ def list_due(shard: int, until: datetime) -> Iterator[list[Key]]:
             TableName=UsageRecord.name(),
             IndexName="due",
             KeyConditionExpression="due_shard = :shard AND due_at <= :until",
+            ProjectionExpression="organization_id, window_start",
             ExpressionAttributeValues={":shard": {"N": str(shard)}, ":until": {"S": format_time(until)}},
             Limit=READ_BATCH,
             **start,
@@ -118,22 +130,39 @@ def oldest_due() -> datetime | None:
     return parse_time(min(ends)) if ends else None
 
 
-def read_hours(keys: Sequence[Key]) -> list[UsageHour]:
-    """Read at most 100 hours in one call, consistently; hours that are gone are left out."""
-    wanted: Any = {
-        UsageRecord.name(): {
-            "Keys": [{"organization_id": {"S": key[0]}, "window_start": {"S": key[1]}} for key in keys],
-            "ConsistentRead": True,
-        }
+def read_due(keys: Sequence[Key]) -> list[UsageHour]:
+    """Read at most 100 hours in one call, consistently; those that are no longer due are left out."""
+    wanted = [{"organization_id": {"S": key[0]}, "window_start": {"S": key[1]}} for key in keys]
+    return [_hour(item) for item in _read(UsageRecord.name(), {"Keys": wanted}) if "due_at" in item]
+
+
+def read_links(organization_ids: Sequence[str]) -> dict[str, Link]:
+    """Read at most 100 organisations' links in one call, consistently; those without a record are left out."""
+    request = {
+        "Keys": [{"organization_id": {"S": organization_id}} for organization_id in organization_ids],
+        "ProjectionExpression": "organization_id, stripe_customer_id, ended_at, version",
     }
-    hours: list[UsageHour] = []
+    return {item["organization_id"]["S"]: _link(item) for item in _read(SubscriptionRecord.name(), request)}
+
+
+def _read(table_name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    wanted: Any = {table_name: {**request, "ConsistentRead": True}}
+    items: list[dict[str, Any]] = []
     for _ in range(5):
         answer: Any = client().batch_get_item(RequestItems=wanted)
-        hours += [_hour(item) for item in answer["Responses"].get(UsageRecord.name(), ())]
+        items += answer["Responses"].get(table_name, ())
         wanted = answer.get("UnprocessedKeys")
         if not wanted:
-            return hours
-    raise UnavailableError("DynamoDB keeps leaving keys of the usage table unread: it is throttled")
+            return items
+    raise UnavailableError(f"DynamoDB keeps leaving keys of {table_name} unread: it is throttled")
+
+
+def _link(item: Mapping[str, Any]) -> Link:
+    return Link(
+        customer_id=item["stripe_customer_id"]["S"] if "stripe_customer_id" in item else None,
+        ended_at=parse_time(item["ended_at"]["S"]) if "ended_at" in item else None,
+        version=int(item["version"]["N"]) if "version" in item else None,
+    )
 
 
 def _hour(item: Mapping[str, Any]) -> UsageHour:
@@ -157,6 +186,13 @@ def _numbers(attribute: Mapping[str, Any] | None) -> dict[str, int]:
 
 def _map(numbers: Mapping[str, int]) -> dict[str, Any]:
     return {"M": {name: {"N": str(number)} for name, number in numbers.items()}}
+
+
+class Write(NamedTuple):
+    """Hold a conditional update of the hour with this key, ready to be carried out."""
+
+    key: Key
+    statement: dict[str, Any]
 
 
 class _Statement:
@@ -187,24 +223,22 @@ class _Statement:
             self.where_values.append(value)
         return self
 
-    def only_if_due(self) -> _Statement:
-        self.conditions.append("due_at IS NOT MISSING")
+    def only_with(self, name: str) -> _Statement:
+        self.conditions.append(f"{name} IS NOT MISSING")
         return self
 
-    def request(self) -> dict[str, Any]:
+    def write(self) -> Write:
         changes, conditions = " ".join(self.changes), " AND ".join(self.conditions)
-        return {
-            "Statement": f'UPDATE "{UsageRecord.name()}" {changes} WHERE {conditions}',
-            "Parameters": [*self.set_values, *self.where_values],
-        }
+        text = f'UPDATE "{UsageRecord.name()}" {changes} WHERE {conditions}'
+        return Write(self.hour.key, {"Statement": text, "Parameters": [*self.set_values, *self.where_values]})
 
 
 def _number_or_missing(number: int | None) -> dict[str, Any] | None:
     return None if number is None else {"N": str(number)}
 
 
-def declaring(declaration: Declaration, now: datetime) -> dict[str, Any]:
-    """Return the statement that declares totals before they are sent (step 1)."""
+def declaring(declaration: Declaration, now: datetime) -> Write:
+    """Return the write that declares totals before they are sent (step 1)."""
     hour = declaration.hour
     statement = (
         _Statement(hour)
@@ -214,16 +248,13 @@ def declaring(declaration: Declaration, now: datetime) -> dict[str, Any]:
         .set("reported_to", {"S": declaration.customer_id})
         .remove("refused")
         .only_if("revision", _number_or_missing(hour.revision))
-        .only_if_due()
+        .only_with("due_at")
     )
-    if hour.sending is not None:
-        # An earlier sender of other totals: whether Stripe has them is unknown.
-        statement.remove("reported")
     if declaration.doubt_until:
         statement.set("doubt_until", {"S": declaration.doubt_until})
     else:
         statement.remove("doubt_until")
-    return statement.request()
+    return statement.write()
 
 
 def _if_unchanged(hour: UsageHour, revision: int | None) -> _Statement:
@@ -233,86 +264,97 @@ def _if_unchanged(hour: UsageHour, revision: int | None) -> _Statement:
     return statement
 
 
-def settling(declaration: Declaration, now: datetime) -> dict[str, Any]:
-    """Return the statement that settles an hour whose totals Stripe has accepted (step 3)."""
+def settling(declaration: Declaration, now: datetime) -> Write:
+    """Return the write that settles an hour whose totals Stripe has accepted (step 3)."""
     return (
         _if_unchanged(declaration.hour, declaration.revision)
         .set("reported", _map(declaration.totals))
         .set("reported_at", {"S": format_time(now)})
+        # It is there already, unless a sender of the same totals was refused meanwhile.
+        .set("reported_to", {"S": declaration.customer_id})
         .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at", "refused")
-        .request()
+        .write()
     )
 
 
-def settling_unsent(hour: UsageHour) -> dict[str, Any]:
-    """Return the statement that settles an hour whose totals Stripe already has: nothing was sent."""
+def settling_unsent(hour: UsageHour) -> Write:
+    """Return the write that settles an hour whose totals Stripe already has: nothing was sent."""
     return (
-        _if_unchanged(hour, hour.revision).only_if("sending", None).remove("due_shard", "due_at", "refused").request()
+        _if_unchanged(hour, hour.revision)
+        .only_if("sending", None)
+        .only_with("due_at")
+        .remove("due_shard", "due_at", "refused")
+        .write()
     )
 
 
-def refusing(declaration: Declaration, accepted: Mapping[str, int], reason: str, now: datetime) -> dict[str, Any]:
-    """Return the statement that marks an hour refused by Stripe, with what Stripe did accept of it."""
+def refusing(declaration: Declaration, refused: Collection[str], reason: str, now: datetime) -> Write:
+    """Return the write that marks an hour refused by Stripe, with what Stripe has of it all the same.
+
+    Of a refused meter that is the total it accepted before, unless a send since then may have changed it.
+    """
+    hour = declaration.hour
+    has = {name: total for name, total in declaration.totals.items() if name not in refused}
+    if hour.sending is None:
+        has = {name: hour.reported[name] for name in refused if name in hour.reported} | has
     statement = (
-        _if_unchanged(declaration.hour, declaration.revision)
+        _if_unchanged(hour, declaration.revision)
+        .only_with("sending")
         .set("refused", {"S": reason})
         .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at")
     )
-    if accepted:
-        statement.set("reported", _map(accepted)).set("reported_at", {"S": format_time(now)})
+    if has:
+        statement.set("reported", _map(has)).set("reported_at", {"S": format_time(now)})
     else:
-        # Nothing of this hour is at that customer, so a later attempt may go to another.
-        statement.remove("reported", "reported_to")
-    return statement.request()
+        statement.remove("reported")
+    is_first_send = hour.reported_to is None or hour.sending is not None
+    if not has and not hour.reported and is_first_send:
+        # That customer never accepted anything of this hour, so a later attempt may go to another.
+        statement.remove("reported_to")
+    return statement.write()
 
 
-def refusing_unsent(hour: UsageHour, reason: str) -> dict[str, Any]:
-    """Return the statement that marks an hour refused before anything was sent for it."""
+def refusing_unsent(hour: UsageHour, reason: str) -> Write:
+    """Return the write that marks an hour refused before anything was sent for it."""
     return (
         _if_unchanged(hour, hour.revision)
-        .only_if_due()
+        .only_with("due_at")
         .set("refused", {"S": reason})
         .remove("due_shard", "due_at")
-        .request()
+        .write()
     )
 
 
-def write(statements: Sequence[dict[str, Any]]) -> list[bool]:
-    """Carry out at most 25 statements in one call; say of each whether it was done.
+def write(writes: Sequence[Write]) -> list[str]:
+    """Carry out at most 25 writes in one call; return an error code for each, empty where it was done.
 
-    Not done: its conditions did not hold, or it was throttled. Either way the hour stays as it is, and due.
+    Not done, for whatever reason, leaves the hour as it is, and due.
     """
-    request: Any = statements
-    answer: Any = client().batch_execute_statement(Statements=request)
-    errors = [response.get("Error") for response in answer["Responses"]]
-    others = {error["Code"] for error in errors if error} - {"ConditionalCheckFailed"}
-    if not all(is_transient_code(code) for code in others):
-        raise RuntimeError(f"DynamoDB refuses a statement of ours: {sorted(others)}")
-    return [not error for error in errors]
+    statements: Any = [each.statement for each in writes]
+    answer: Any = client().batch_execute_statement(Statements=statements)
+    return [response["Error"]["Code"] if "Error" in response else "" for response in answer["Responses"]]
 
 
-def refuse_while_unlinked(
-    organization_id: str, hours: Sequence[tuple[UsageHour, str]], record: SubscriptionRecord | None
-) -> bool:
+def refuse_while_unlinked(organization_id: str, hours: Sequence[tuple[UsageHour, str]], link: Link | None) -> bool:
     """Mark at most 99 hours of an organisation refused, only if its subscription is still as it was read.
 
     A webhook that makes the customer known at this very moment re-arms the hours that are refused by then. Without
     the check an hour refused a moment later would be billed never.
 
     Returns:
-        False where the subscription, a count or a revision has changed: those hours stay due.
+        False where the subscription or a revision has changed: those hours stay due.
     """
     check: dict[str, Any] = {
         "TableName": SubscriptionRecord.name(),
         "Key": {"organization_id": {"S": organization_id}},
         "ConditionExpression": "attribute_not_exists(organization_id)",
     }
-    if record is not None and record.version is None:
+    if link is not None and link.version is None:
         check["ConditionExpression"] = "attribute_not_exists(version)"
-    elif record is not None:
+    elif link is not None:
         check |= {
             "ConditionExpression": "version = :version",
-            "ExpressionAttributeValues": {":version": {"N": str(record.version)}},
+            "ExpressionAttributeValues": {":version": {"N": str(link.version)}},
         }
     updates = [_refusal(hour, reason) for hour, reason in hours]
     request: Any = [{"ConditionCheck": check}, *updates]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from billing import clock
-from billing.errors import MeterMisconfiguredError
+from billing.errors import MeterMisconfiguredError, UnavailableError
 from billing.metering.hours import list_due_fairly, oldest_due
 from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
@@ -53,6 +53,7 @@ def work_off_shards(
         MeterMisconfiguredError: a Stripe meter would bill wrongly; nothing was sent and all hours stay due.
         ConfigurationError: a setting is missing.
         StripeUnavailableError: the meters could not be read.
+        UnavailableError: the run gave up, because one part after the other could not be sent.
     """
     try:
         gateway = stripe_gateway()
@@ -64,6 +65,10 @@ def work_off_shards(
         count("runs_failed")
         raise
     _emit(summary)
+    if summary.gave_up:
+        raise UnavailableError(
+            f"The run gave up; {summary.left} of {summary.hours} hours stay due: {summary.last_problem}"
+        )
     return summary
 
 
@@ -106,5 +111,5 @@ def _emit(summary: RunSummary) -> None:
     count("events_sent", summary.events_sent)
     for code, number in summary.refused.items():
         count("hours_refused", number, code)
-    count("runs_failed" if summary.failures else "runs_succeeded")
+    count("runs_failed" if summary.failures or summary.gave_up else "runs_succeeded")
     logger.info("Usage run ended", extra=summary.as_dict())

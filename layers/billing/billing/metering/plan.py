@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from billing.clock import format_time, hour_of, parse_time
-from billing.metering.hours import Declaration, UsageHour
+from billing.metering.hours import Declaration, Link, UsageHour
 from billing.meters import METERS, Meter
-from billing.tables.subscriptions import SubscriptionRecord
 
 # Stripe refuses values of more than 15 significant digits, and timestamps older than 35 days.
 # https://docs.stripe.com/api/billing/meter-event/create
@@ -56,7 +55,7 @@ SUBSCRIPTION_ENDED = "subscription_ended"
 UNLINKED = (NO_CUSTOMER, SUBSCRIPTION_ENDED)
 
 
-def planned(hour: UsageHour, subscription: SubscriptionRecord | None, now: datetime) -> Declaration | Refusal | None:
+def planned(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Refusal | None:
     """Decide what to do with a due hour: declare and send totals, refuse it, or (None) settle it with nothing sent."""
     try:
         start = parse_time(hour.window_start)
@@ -71,11 +70,11 @@ def planned(hour: UsageHour, subscription: SubscriptionRecord | None, now: datet
         return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
     customer_id = hour.reported_to
     if customer_id is None:
-        if subscription is None or not subscription.stripe_customer_id:
+        if link is None or not link.customer_id:
             return Refusal(NO_CUSTOMER, "No Stripe customer for organization")
-        if subscription.ended_at is not None and subscription.ended_at <= start:
-            return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(subscription.ended_at)}")
-        customer_id = subscription.stripe_customer_id
+        if link.ended_at is not None and link.ended_at <= start:
+            return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(link.ended_at)}")
+        customer_id = link.customer_id
     return _declaration(hour, totals, customer_id, now)
 
 

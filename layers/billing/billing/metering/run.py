@@ -10,46 +10,46 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from billing.errors import UnavailableError
+from billing.errors import BillingError, RefusedError, UnavailableError
 from billing.metering import hours as table
-from billing.metering.hours import Declaration, Key, UsageHour, batches
+from billing.metering.hours import Declaration, Key, Link, UsageHour, Write, batches
 from billing.metering.plan import UNLINKED, MeterEvent, Refusal, meter_events, planned
 from billing.metering.sending import MeterEventSender, Outcome
-from billing.tables.subscriptions import SubscriptionRecord, subscriptions_of
-from billing.tables.table import is_transient
-from billing.telemetry import logger
+from billing.tables.table import is_transient, is_transient_code
+from billing.telemetry import described, logger
 
-# A run that fails at this many units one after the other has another trouble than one organisation's data.
-FAILURES_IN_A_ROW = 5
+# A run in which this many units, one after the other, met trouble and came to nothing has another trouble than one
+# organisation's data: it gives up, so that an outage of Stripe's costs a few calls and not one for every due hour.
+FRUITLESS_UNITS = 5
 
 
 @dataclass(slots=True)
 class RunSummary:
     """Say what a run did: hours looked at, hours and events by what became of them.
 
-    `left` are the hours looked at that stay due; `complete` is False where the time ran out before all were looked at;
-    `failures` counts the parts that raised, and `last_problem` is why the last hour was left.
+    `unsent` are hours that Stripe could not be told of; `failures` counts the parts that raised; `last_problem` is why
+    the last hour was left. `complete` is False where not all hours were looked at: the time ran out, or it `gave_up`.
     """
 
     hours: int = 0
     settled: int = 0
     events_sent: int = 0
-    left: int = 0
+    unsent: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     failures: int = 0
     complete: bool = True
+    gave_up: bool = False
     last_problem: str | None = None
 
-    def add(self, other: RunSummary) -> None:
-        """Add what a part of the run did."""
-        self.hours += other.hours
-        self.settled += other.settled
-        self.events_sent += other.events_sent
-        self.left += other.left
-        self.refused += other.refused
-        self.failures += other.failures
-        self.complete = self.complete and other.complete
-        self.last_problem = other.last_problem or self.last_problem
+    @property
+    def left(self) -> int:
+        """Return how many of the hours looked at stay due."""
+        return self.hours - self.settled - self.refused.total()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Return how much went well so far, and how much did not."""
+        return self.settled + self.events_sent + self.refused.total(), self.unsent + self.failures
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as the function answers it."""
@@ -65,13 +65,13 @@ class RunSummary:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """Hold what became of an hour's events."""
+@dataclass(slots=True)
+class Outgoing:
+    """Hold a declared hour, its events, and what became of those that were sent already."""
 
     declaration: Declaration
     events: Sequence[MeterEvent]
-    outcomes: Sequence[Outcome]
+    outcomes: list[Outcome] = field(default_factory=list)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -82,19 +82,10 @@ class Sent:
         return None
 
     @property
-    def accepted(self) -> dict[str, int]:
-        """Return the totals that Stripe has, these and earlier ones."""
-        refused = {
-            event.event_name
-            for event, outcome in zip(self.events, self.outcomes, strict=True)
-            if isinstance(outcome, Refusal)
-        }
-        return {name: total for name, total in self.declaration.totals.items() if name not in refused}
-
-    @property
-    def named(self) -> dict[str, str]:
-        """Return the hour's key for a log line."""
-        return _named(self.declaration.hour.key)
+    def refused(self) -> frozenset[str]:
+        """Return the meters whose totals Stripe refuses."""
+        pairs = zip(self.events, self.outcomes, strict=True)
+        return frozenset(event.event_name for event, outcome in pairs if isinstance(outcome, Refusal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,76 +102,87 @@ class Run:
     now: Callable[[], datetime]
     may_continue: Callable[[], bool]
     summary: RunSummary = field(default_factory=RunSummary)
+    # Declared and not sent yet: what did not fill a whole request goes along with the next unit.
+    waiting: list[tuple[MeterEvent, Outgoing]] = field(default_factory=list)
 
     def work_off(self, due: Iterable[Key]) -> RunSummary:
-        """Work through hours until there are no more, or no more time. What is not settled stays due.
+        """Work through hours until there are no more, or no more time. What is not settled stays due."""
+        summary, remaining = self.summary, iter(due)
+        fruitless = 0
+        while unit := list(islice(remaining, self.unit)):
+            if not self.may_continue() or fruitless >= FRUITLESS_UNITS:
+                summary.complete, summary.gave_up = False, fruitless >= FRUITLESS_UNITS
+                break
+            good, bad = summary.progress
+            self._declare_due(unit)
+            self._send(len(self.waiting) - len(self.waiting) % self.sender.events_a_call)
+            if summary.progress[0] > good:
+                fruitless = 0
+            elif summary.progress[1] > bad:
+                fruitless += 1
+        self._send(len(self.waiting))
+        if summary.unsent and not self.may_continue():
+            summary.complete = False
+        return summary
+
+    def _declare_due(self, keys: Sequence[Key]) -> None:
+        """Read and declare due hours; refuse and settle those for which nothing is to be sent.
 
         An error that is not Stripe's nor DynamoDB's is searched for by halves, so that one organisation's item never
         stops the others; it is logged and counted as a failure.
         """
-        remaining = iter(due)
-        failures_in_a_row = 0
-        while unit := list(islice(remaining, self.unit)):
-            if not self.may_continue() or failures_in_a_row >= FAILURES_IN_A_ROW:
-                self.summary.complete = False
-                break
-            failures = self.summary.failures
-            self._work_on(unit)
-            failures_in_a_row = failures_in_a_row + 1 if self.summary.failures > failures else 0
-        return self.summary
-
-    def _work_on(self, keys: Sequence[Key]) -> None:
         try:
-            hours, subscriptions = self._read(keys)
-            self._bill(hours, subscriptions)
+            hours, links = self._read(keys)
+            self._declare_or_refuse(hours, links)
         except Exception as error:
             if not is_transient(error) and len(keys) > 1:
                 middle = len(keys) // 2
-                self._work_on(keys[:middle])
-                self._work_on(keys[middle:])
+                self._declare_due(keys[:middle])
+                self._declare_due(keys[middle:])
                 return
-            logger.exception(
-                "A part of a run cannot be worked off; it stays due",
-                extra=_named(keys[0]) | {"hours": len(keys)},
-            )
-            problem = f"{type(error).__name__}: {error}"
-            self.summary.add(RunSummary(hours=len(keys), left=len(keys), failures=1, last_problem=problem))
+            self.summary.hours += len(keys)
+            self._fail("A part of a run cannot be worked off; it stays due", keys[0], error)
 
-    def _read(self, keys: Sequence[Key]) -> tuple[list[UsageHour], dict[str, SubscriptionRecord]]:
-        hours = [hour for part in self.executor.map(table.read_hours, batches(keys, table.READ_BATCH)) for hour in part]
+    def _fail(self, message: str, key: Key, error: Exception) -> None:
+        logger.error(message, extra=_named(key) | described(error))
+        self.summary.failures += 1
+        self.summary.last_problem = str(error) if isinstance(error, BillingError) else type(error).__name__
+
+    def _read(self, keys: Sequence[Key]) -> tuple[list[UsageHour], dict[str, Link]]:
+        hours = [hour for part in self.executor.map(table.read_due, batches(keys, table.READ_BATCH)) for hour in part]
         unlinked = sorted({hour.organization_id for hour in hours if hour.reported_to is None})
-        subscriptions: dict[str, SubscriptionRecord] = {}
-        for part in self.executor.map(subscriptions_of, batches(unlinked, table.READ_BATCH)):
-            subscriptions |= part
-        return hours, subscriptions
+        links: dict[str, Link] = {}
+        for part in self.executor.map(table.read_links, batches(unlinked, table.READ_BATCH)):
+            links |= part
+        return hours, links
 
-    def _bill(self, hours: Sequence[UsageHour], subscriptions: Mapping[str, SubscriptionRecord]) -> None:
+    def _declare_or_refuse(self, hours: Sequence[UsageHour], links: Mapping[str, Link]) -> None:
         now = self.now()
-        declarations: list[Declaration] = []
+        declared: list[tuple[Declaration, list[MeterEvent]]] = []
         unsent: list[UsageHour] = []
         refusals: list[tuple[UsageHour, Refusal]] = []
         for hour in hours:
-            plan = planned(hour, subscriptions.get(hour.organization_id), now)
+            plan = planned(hour, links.get(hour.organization_id), now)
             if plan is None:
                 unsent.append(hour)
             elif isinstance(plan, Refusal):
                 refusals.append((hour, plan))
             else:
-                declarations.append(plan)
-        tally = RunSummary(hours=len(hours))
-        tally.settled += sum(self._write([table.settling_unsent(hour) for hour in unsent]))
-        self._refuse(refusals, subscriptions, tally)
-        self._settle(self._send(self._declare(declarations, now)), tally)
-        tally.left = tally.hours - tally.settled - tally.refused.total()
+                declared.append((plan, meter_events(plan)))
+        settled = self._write([table.settling_unsent(hour) for hour in unsent])
+        refused = self._refuse(refusals, links)
+        held = self._write([table.declaring(declaration, now) for declaration, _ in declared])
         # At the end: a unit that raises is worked on again, in halves.
-        self.summary.add(tally)
+        self.summary.hours += len(hours)
+        self.summary.settled += sum(settled)
+        self.summary.refused.update(refused)
+        for (declaration, events), is_ours in zip(declared, held, strict=True):
+            if is_ours:
+                outgoing = Outgoing(declaration, events)
+                self.waiting.extend((event, outgoing) for event in events)
 
-    def _refuse(
-        self,
-        refusals: Sequence[tuple[UsageHour, Refusal]],
-        subscriptions: Mapping[str, SubscriptionRecord],
-        tally: RunSummary,
-    ) -> None:
+    def _refuse(self, refusals: Sequence[tuple[UsageHour, Refusal]], links: Mapping[str, Link]) -> list[str]:
+        """Mark hours refused before anything is sent for them; return the reasons' codes of those that are."""
         unlinked: dict[str, list[tuple[UsageHour, Refusal]]] = {}
         others = []
         for hour, refusal in refusals:
@@ -188,62 +190,71 @@ class Run:
                 unlinked.setdefault(hour.organization_id, []).append((hour, refusal))
             else:
                 others.append((hour, refusal))
-        held = self._write([table.refusing_unsent(hour, str(refusal)) for hour, refusal in others])
-        tally.refused.update(refusal.code for (_, refusal), is_done in zip(others, held, strict=True) if is_done)
         groups = [group for its in unlinked.values() for group in batches(its, table.REFUSE_BATCH)]
-        for group, is_done in zip(groups, self.executor.map(self._refuse_unlinked(subscriptions), groups), strict=True):
-            if is_done:
-                tally.refused.update(refusal.code for _, refusal in group)
 
-    def _refuse_unlinked(
-        self, subscriptions: Mapping[str, SubscriptionRecord]
-    ) -> Callable[[Sequence[tuple[UsageHour, Refusal]]], bool]:
         def refuse(group: Sequence[tuple[UsageHour, Refusal]]) -> bool:
             organization_id = group[0][0].organization_id
-            record = subscriptions.get(organization_id)
-            return table.refuse_while_unlinked(organization_id, [(hour, str(why)) for hour, why in group], record)
+            marks = [(hour, str(refusal)) for hour, refusal in group]
+            return table.refuse_while_unlinked(organization_id, marks, links.get(organization_id))
 
-        return refuse
+        done = zip(groups, self.executor.map(refuse, groups), strict=True)
+        codes = [refusal.code for group, is_done in done if is_done for _, refusal in group]
+        held = self._write([table.refusing_unsent(hour, str(refusal)) for hour, refusal in others])
+        return codes + [refusal.code for (_, refusal), is_done in zip(others, held, strict=True) if is_done]
 
-    def _declare(self, declarations: Sequence[Declaration], now: datetime) -> list[Declaration]:
-        held = self._write([table.declaring(declaration, now) for declaration in declarations])
-        return [declaration for declaration, is_ours in zip(declarations, held, strict=True) if is_ours]
+    def _send(self, number: int) -> None:
+        """Send the first `number` waiting events, and settle the hours whose last event is among them."""
+        sending = self.waiting[:number]
+        del self.waiting[:number]
+        sent: list[Outgoing] = []
+        for (_, outgoing), outcome in zip(sending, self.sender.send([event for event, _ in sending]), strict=True):
+            outgoing.outcomes.append(outcome)
+            if len(outgoing.outcomes) == len(outgoing.events):
+                sent.append(outgoing)
+        if sent:
+            try:
+                self._settle(sent)
+            except Exception as error:
+                # Stripe has the totals and the hours stay due: the next run sends the same ones again.
+                self._fail("Hours that were sent cannot be settled", sent[0].declaration.hour.key, error)
 
-    def _send(self, declarations: Sequence[Declaration]) -> list[Sent]:
-        events = [meter_events(declaration) for declaration in declarations]
-        outcomes = iter(self.sender.send([event for its in events for event in its]))
-        return [
-            Sent(declaration, its, list(islice(outcomes, len(its))))
-            for declaration, its in zip(declarations, events, strict=True)
-        ]
-
-    def _settle(self, sent: Sequence[Sent], tally: RunSummary) -> None:
+    def _settle(self, sent: Sequence[Outgoing]) -> None:
         now = self.now()
-        statements: list[dict[str, Any]] = []
+        writes: list[Write] = []
         codes: list[str] = []
         for each in sent:
-            tally.events_sent += each.outcomes.count(None)
-            unsent = next((outcome for outcome in each.outcomes if isinstance(outcome, UnavailableError)), None)
-            if unsent is not None:
-                tally.last_problem = str(unsent)
-                logger.warning("An hour could not be sent; it stays due", extra=each.named | {"reason": str(unsent)})
+            self.summary.events_sent += each.outcomes.count(None)
+            problem = next((outcome for outcome in each.outcomes if isinstance(outcome, UnavailableError)), None)
+            if problem is not None:
+                named = _named(each.declaration.hour.key)
+                self.summary.unsent += 1
+                self.summary.last_problem = str(problem)
+                logger.warning("An hour could not be sent; it stays due", extra=named | {"reason": str(problem)})
+            elif each.declaration.doubt_until:
+                # Neither settled nor refused: an older total may still arrive after this one.
+                self.summary.last_problem = each.refusal.message if each.refusal else self.summary.last_problem
             elif each.refusal is not None:
-                logger.error("Stripe refuses an hour", extra=each.named | {"refused": str(each.refusal)})
-                statements.append(table.refusing(each.declaration, each.accepted, str(each.refusal), now))
+                named = _named(each.declaration.hour.key)
+                logger.error("Stripe refuses an hour", extra=named | {"refused": str(each.refusal)})
+                writes.append(table.refusing(each.declaration, each.refused, str(each.refusal), now))
                 codes.append(each.refusal.code)
-            elif not each.declaration.doubt_until:
-                statements.append(table.settling(each.declaration, now))
+            else:
+                writes.append(table.settling(each.declaration, now))
                 codes.append("")
-        for code, is_done in zip(codes, self._write(statements), strict=True):
+        for code, is_done in zip(codes, self._write(writes), strict=True):
             if is_done and code:
-                tally.refused[code] += 1
+                self.summary.refused[code] += 1
             elif is_done:
-                tally.settled += 1
+                self.summary.settled += 1
 
-    def _write(self, statements: Sequence[dict[str, Any]]) -> list[bool]:
-        return [
-            held for part in self.executor.map(table.write, batches(statements, table.WRITE_BATCH)) for held in part
-        ]
+    def _write(self, writes: Sequence[Write]) -> list[bool]:
+        """Carry out conditional writes and say of each whether it was done; what was not leaves its hour due."""
+        written = self.executor.map(table.write, batches(writes, table.WRITE_BATCH))
+        codes = [code for part in written for code in part]
+        for write, code in zip(writes, codes, strict=True):
+            if code not in ("", table.CONDITION_FAILED) and not is_transient_code(code):
+                self._fail("DynamoDB refuses a write", write.key, RefusedError(f"DynamoDB answers {code}"))
+        return [not code for code in codes]
 
 
 def _named(key: Key) -> dict[str, str]:

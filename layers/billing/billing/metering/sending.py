@@ -21,8 +21,8 @@ from billing.stripe_gateway import StripeGateway
 
 STREAM_BATCH = 100
 ATTEMPTS = 5
-# Refusals that end when the meter is repaired: the hour stays due.
-METER_CODES = frozenset({"archived_meter", "no_meter"})
+# Refusals that end when the meter is repaired, or with time: the hour stays due.
+TEMPORARY_CODES = frozenset({"archived_meter", "no_meter", "timestamp_in_future"})
 
 Outcome = Refusal | UnavailableError | None
 """None: Stripe has accepted the event. A refusal: it never will. An `UnavailableError`: send it again later."""
@@ -59,6 +59,11 @@ class MeterEventSender:
     limit: RateLimit
     may_continue: Callable[[], bool]
 
+    @property
+    def events_a_call(self) -> int:
+        """Return how many events a full call takes."""
+        return STREAM_BATCH if self.transport == "stream" else 1
+
     def send(self, events: Sequence[MeterEvent]) -> list[Outcome]:
         """Send events and return what became of each, in their order; never raises for what Stripe did."""
         if self.transport == "single":
@@ -86,20 +91,22 @@ class MeterEventSender:
         return self._send_batch(events[:middle]) + self._send_batch(events[middle:])
 
     def _attempt(self, units: int, call: Callable[[], None]) -> Outcome:
-        attempt = 0
-        while True:
-            attempt += 1
+        problem = UnavailableError("There was no time left to send it")
+        for attempt in range(1, ATTEMPTS + 1):
+            if not self.may_continue():
+                break
+            if attempt > 1:
+                self.gateway.back_off(attempt - 1)
             self.limit.wait(units)
             try:
                 call()
             except UnavailableError as error:
-                if attempt >= ATTEMPTS or not self.may_continue():
-                    return error
-                self.gateway.back_off(attempt)
+                problem = error
             except StripeRefusedError as error:
                 return _judged(error)
             else:
                 return None
+        return problem
 
 
 def _stream_event(event: MeterEvent) -> dict[str, Any]:
@@ -112,9 +119,16 @@ def _stream_event(event: MeterEvent) -> dict[str, Any]:
 
 
 def _judged(error: StripeRefusedError) -> Refusal | UnavailableError:
-    """Tell a refusal of the event from one of the meter: the latter ends when somebody repairs the meter."""
-    if error.code in METER_CODES or "No active meter" in str(error):
-        return UnavailableError(str(error))
-    if isinstance(error, StripeNotFoundError) or "No such customer" in str(error):
-        return Refusal("no_such_customer", str(error))
-    return Refusal(error.code or "refused_by_stripe", str(error))
+    """Tell a refusal of the event from one that ends: when somebody repairs the meter, or when its hour has passed.
+
+    v1 often gives no code, so that the message is all there is to go by.
+    """
+    message = str(error)
+    if error.code in TEMPORARY_CODES or "No active meter" in message or "in the future" in message:
+        return UnavailableError(message)
+    if error.code in ("resource_missing", "meter_event_customer_not_found") or "No such customer" in message:
+        return Refusal("no_such_customer", message)
+    if isinstance(error, StripeNotFoundError):
+        # Not the customer but the address is unknown there: a wrong base address or a proxy says that.
+        return UnavailableError(message)
+    return Refusal(error.code or "refused_by_stripe", message)

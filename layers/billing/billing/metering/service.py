@@ -115,6 +115,9 @@ class StripeMeterService:
         hour = UsageRecord.get(*key, consistent_read=True)
         if hour.refused:
             return ReportResult(success=False, error=str(hour.refused).partition(": ")[2])
+        if not hour.due_at:
+            # A run came first, and has told Stripe this number.
+            return ReportResult(success=True)
         return ReportResult(success=False, error=summary.last_problem or "The hour is being reported by another sender")
 
 

@@ -15,7 +15,7 @@ from billing.clock import parse_time
 from billing.metering.sending import RateLimit
 from billing.stripe_gateway import StripeGateway
 from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
-from billing.telemetry import logger
+from billing.telemetry import described, logger
 
 # Stripe counts asynchronously: what was reported a moment ago may not be in its summaries yet.
 SUMMARY_LAG = timedelta(hours=1)
@@ -67,9 +67,8 @@ class Comparison:
                 break
             try:
                 self.compare(organization_id)
-            except Exception:
-                self.summary.failures += 1
-                logger.exception("An organisation could not be compared", extra={"organization_id": organization_id})
+            except Exception as error:
+                self._fail(error, organization_id)
             self.summary.organizations += 1
             last = organization_id
         return last
@@ -81,7 +80,18 @@ class Comparison:
             if self._is_comparable(hour):
                 by_customer.setdefault(hour.reported_to, []).append(hour)
         for customer_id, hours in by_customer.items():
-            self._compare(customer_id, hours)
+            try:
+                self._compare(customer_id, hours)
+            except Exception as error:
+                # A deleted customer's summaries are gone; those of the organisation's other customers are not.
+                self._fail(error, organization_id, stripe_customer_id=customer_id)
+
+    def _fail(self, error: Exception, organization_id: str, **named: str) -> None:
+        self.summary.failures += 1
+        logger.error(
+            "An organisation could not be compared",
+            extra={"organization_id": organization_id} | named | described(error),
+        )
 
     def _is_comparable(self, hour: UsageRecord) -> bool:
         # Without `reported` the hour is due or refused; with `sending`, or due, a run is about to send it anyway.
@@ -93,19 +103,25 @@ class Comparison:
         )
 
     def _compare(self, customer_id: str, hours: list[UsageRecord]) -> None:
-        differing: dict[str, UsageRecord] = {}
+        differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
             counted = self.gateway.hourly_summaries(meter_id, customer_id, self.start, self.end)
             for hour in hours:
-                reported = int(hour.reported.as_dict().get(event_name, 0))
-                difference = counted.get(parse_time(hour.window_start), 0) - reported
+                reported = hour.reported.as_dict().get(event_name)
+                if reported is None and hour.refused:
+                    # Stripe refuses this meter's total: sending it again would be refused again.
+                    continue
+                difference = counted.get(parse_time(hour.window_start), 0) - int(reported or 0)
                 if difference:
-                    differing[hour.window_start] = hour
-                    self._note(hour, event_name, difference)
+                    differing.setdefault(hour.window_start, (hour, {}))[1][event_name] = difference
         self.summary.hours += len(hours)
-        if not self.dry_run:
-            self.summary.made_due += sum(make_unreported_due(hour) for hour in differing.values())
+        for hour, differences in differing.values():
+            # An hour that a run has reported anew since it was read tells nothing.
+            if self.dry_run or make_unreported_due(hour):
+                self.summary.made_due += not self.dry_run
+                for event_name, difference in differences.items():
+                    self._note(hour, event_name, difference)
 
     def _note(self, hour: UsageRecord, event_name: str, difference: float) -> None:
         self.summary.drift_events += 1
