@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment test test-deep test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-cold-start deploy clean
+	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -36,6 +36,7 @@ test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and r
 	sam validate --lint
 	cfn-lint template.yaml
 	$(PYTEST) -m "not sam_local and not deep"
+	@echo "Not run here: the built functions in the Lambda image (make test-sam, needs Docker); make test-deep"
 
 test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
@@ -91,6 +92,12 @@ openapi: $(ENVIRONMENT) ## Write docs/openapi.json anew after a change of the bi
 
 build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and what is unused out
 	tools/build.sh
+
+bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three minutes)
+	python -W ignore -m tests.benchmarks.webhook
+
+bench-metering: $(ENVIRONMENT) ## Measure metering from 1,000 to 50,000 due hours, beside the plain way and the floor
+	python -m tests.benchmarks.metering
 
 bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
 	python -m tests.benchmarks.cold_start

@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
 DYNAMODB_PORT, STRIPE_PORT = 8000, 12111
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
 IDS = {
@@ -68,16 +69,15 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
     """Run both servers, with tables, meters and a subscribed organisation: one hour billed, one due."""
     with (
         dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
-        running_simulator(host="0.0.0.0", port=stripe_port) as simulator,
+        running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
         _local_credentials(),
     ):
         dynamodb_local.create_tables(dynamodb_local.client_for(server.endpoint))
-        hours = timedelta(hours=3)
-        with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - hours) as stack:
+        with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
             make_subscribed_organization(stack)
             # One hour that was billed a while ago, for the reconciliation, and one that is due.
             stack.meter()
-            stack.advance(hours=hours.total_seconds() / 3600)
+            stack.advance(hours=3)
             record_hour()
         # From here on with the time of the world, which signatures are compared with.
         simulator.clock.run()
@@ -86,11 +86,11 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
 
 def make_subscribed_organization(stack: Stack) -> None:
     """Give the account meters and a subscription, and the tables what follows from it and an hour of usage."""
-    account = stack.simulator.account
+    account, now = stack.simulator.account, clock.utc_now()
     with _chosen_ids(account, IDS):
         # `running_stack` has made meters already, with ids of chance.
         stack.simulator.reset()
-        stack.simulator.clock.set(clock.utc_now())
+        stack.simulator.clock.set(now)
         stack.make_meters()
         stack.add_destinations()
         stack.subscribe(ORGANIZATION, in_metadata=True)
