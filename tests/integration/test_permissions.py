@@ -61,7 +61,7 @@ class Recorder:
 
     def send(self, session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
         """Note a request's actions and answer it, or send it to DynamoDB Local."""
-        service, operation = request.headers["X-Amz-Target"].decode().split(".")
+        service, operation = _text(request.headers["X-Amz-Target"]).split(".")
         body: bytes = request.body if isinstance(request.body, bytes) else str(request.body).encode()
         parameters = json.loads(body)
         if self.function:
@@ -72,7 +72,12 @@ class Recorder:
         answer = _answer(operation, parameters)
         raw: Any = BytesIO(json.dumps(answer).encode())
         raw.stream = lambda **_: iter([raw.read()])
-        return AWSResponse(request.url, 200, {"content-type": "application/x-amz-json-1.0"}, raw)
+        headers: Any = {"content-type": "application/x-amz-json-1.0"}
+        return AWSResponse(request.url, 200, headers, raw)
+
+
+def _text(header: str | bytes) -> str:
+    return header.decode() if isinstance(header, bytes) else header
 
 
 def _needed(service: str, operation: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:

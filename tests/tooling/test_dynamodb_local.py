@@ -45,7 +45,5 @@ def test_a_server_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DYNAMODB_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(dynamodb_local, "START_TIMEOUT_SECONDS", 0)
 
-    with pytest.raises(
-        dynamodb_local.DynamoDBLocalUnavailableError, match=r"http://127\.0\.0\.1:1 does not answer"
-    ):
+    with pytest.raises(dynamodb_local.DynamoDBLocalUnavailableError, match=r"http://127\.0\.0\.1:1 does not answer"):
         dynamodb_local.start()

@@ -310,6 +310,19 @@ def test_an_event_is_not_taken_for_covered_by_a_fetch_that_did_not_know_its_cust
     assert_follows_stripe(stack, "acme")
 
 
+def test_a_late_checkout_is_not_taken_for_covered_by_a_fetch_that_did_not_know_its_customer(
+    stack: Stack, acme: str
+) -> None:
+    _, second = stack.subscribe("acme")
+    late = stack.simulator.webhooks.take("checkout.session.completed")[0]
+    stack.advance(minutes=5)
+    (update,) = updates(stack, acme, 1)
+    stack.deliver(update)
+
+    assert stack.deliver(late).outcome == "processed"
+    assert assert_follows_stripe(stack, "acme").stripe_subscription_id == second
+
+
 def test_the_claim_of_a_delivery_that_died_is_waited_for_three_seconds_at_most(
     stack: Stack, acme: str, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
