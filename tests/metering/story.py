@@ -7,8 +7,10 @@ Every call to DynamoDB and to Stripe is numbered. A `Fault` says what becomes of
     lost, retried                    DynamoDB did it and the answer is lost; or the SDK then asked again
     http_409, cut_after_effect, …    the simulator's faults, for this call
     down:http_500, …                 the same for all of Stripe's calls until the run ends
-    overlap:+1, overlap:+1-1, …      before it, another process corrects a count (by each number in turn), with a whole
-                                     run after each correction; `later` lets ten minutes pass first
+    count:+1, …                      before it, counts are corrected
+    overlap:+1, overlap:+1-1, …      before it, counts are corrected by each number in turn, with a whole run of another
+                                     process after each; `later` lets ten minutes pass first, `between` leaves out the
+                                     last of the runs
     report:+1, …                     before it, another process reports a changed count through the service
     any:0, any:1, …                  one of those above that the call can meet
     compare:, link:                  before it, another process compares with Stripe; or a webhook links a customer
@@ -67,7 +69,20 @@ STRIPE_FAULTS = (
     "down:http_500_after_effect",
     "down:cut_after_effect",
 )
-OVERLAPS = ("overlap:+1", "overlap:-1", "overlap:+1-1", "later:+1", "later:-1+1", "report:+1", "report:-1+1")
+MEANWHILE = ("overlap", "later", "count", "between", "report", "compare", "link")
+OVERLAPS = (
+    "overlap:+1",
+    "overlap:-1",
+    "overlap:+1-1",
+    "later:+1",
+    "later:-1+1",
+    "count:+1",
+    "count:-1",
+    "between:+1+1-2",
+    "between:-1+2",
+    "report:+1",
+    "report:-1+1",
+)
 
 
 class Crash(BaseException):
@@ -195,8 +210,9 @@ class Story:
         )
 
     def correct(self, by: int) -> None:
-        """Correct the number of sensors of the flipped organisation's hour."""
-        self.write(FLIPPED, ELEVEN, "ADD active_sensors :by", by=by)
+        """Correct the number of sensors of hours that the first, the third and the last run send."""
+        for organization_id, window_start in ((PLAIN, TEN), (FLIPPED, ELEVEN), (MOVED, TEN)):
+            self.write(organization_id, window_start, "ADD active_sensors :by", by=by)
 
     def move(self) -> None:
         """Give an organisation another customer, as the webhook would record it."""
@@ -410,7 +426,7 @@ class Story:
         if kind is not None and kind.startswith("any:"):
             choices = faults_for(name)
             kind = choices[int(kind.removeprefix("any:")) % len(choices)]
-        if kind is not None and kind.partition(":")[0] in ("overlap", "later", "report", "compare", "link"):
+        if kind is not None and kind.partition(":")[0] in MEANWHILE:
             self._overlap(kind)
             return None
         if kind == "crash_before":
@@ -426,11 +442,13 @@ class Story:
             self.compare()
         if what == "link":
             self.link()
-        for by in numbers.replace("-", " -").replace("+", " +").split():
+        corrections = [int(by) for by in numbers.replace("-", " -").replace("+", " +").split()]
+        for place, by in enumerate(corrections, start=1):
             if what == "report":
-                self.report(int(by))
-            else:
-                self.correct(int(by))
+                self.report(by)
+                continue
+            self.correct(by)
+            if what != "count" and not (what == "between" and place == len(corrections)):
                 self.run()
         self.stack.simulator.faults.rules.extend(faults_of_stripe)
 

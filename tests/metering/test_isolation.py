@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from billing.clock import format_time
+from billing.metering import hours
 from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
@@ -85,3 +87,23 @@ def test_the_other_hours_are_settled_when_dynamodb_refuses_one_write(stack: Stac
     assert summary["settled"] == 1
     assert summary["failures"] == 1
     assert stack.due_hours() == [("full", format_time(HOUR))]
+
+
+def test_the_other_hours_are_settled_when_dynamodb_refuses_one_settlement(
+    stack: Stack, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribed(stack, dynamodb, ["healthy", "odd"])
+    put(dynamodb, "UsageTable", [due_hour("healthy"), due_hour("odd")])
+    stack.advance(hours=1)
+    real = hours.write
+
+    def write(writes: Sequence[hours.Write]) -> list[str]:
+        odd = ["odd" in each.key and "SET reported=" in each.statement["Statement"] for each in writes]
+        codes = iter(real([each for each, is_odd in zip(writes, odd, strict=True) if not is_odd]))
+        return ["ValidationError" if is_odd else next(codes) for is_odd in odd]
+
+    monkeypatch.setattr(hours, "write", write)
+    summary = stack.meter()
+
+    assert (summary["settled"], summary["failures"], summary["left"]) == (1, 1, 1)
+    assert stack.due_hours() == [("odd", format_time(HOUR))]

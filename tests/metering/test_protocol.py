@@ -133,6 +133,23 @@ def test_what_stripe_has_of_a_refused_hour_is_still_compared(stack: Stack, acme:
     assert stack.reconcile()["drift_events"] == 1
 
 
+def test_a_refused_meter_is_no_drift_when_nobody_knows_what_stripe_has_of_it(
+    stack: Stack, acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.metering.invocation.CALLS_AT_ONCE", 1)
+    stack.meter()
+    count(stack, 9)
+    dying(monkeypatch, stack)
+    stack.advance(hours=1)
+    stack.simulator.faults.add("http_400", "/v1/billing/meter_events", message="Value not allowed", limit=1)
+    assert stack.meter()["refused"] == {"refused_by_stripe": 1}
+    assert stack.usage("acme", NINE).reported.as_dict() == {READINGS: 120}
+
+    stack.advance(hours=2)
+    assert stack.reconcile()["drift_events"] == 0
+    assert stack.usage("acme", NINE).refused.startswith("refused_by_stripe")
+
+
 def test_a_lost_hour_is_sent_again_when_a_run_was_about_to_settle_it_unsent(
     stack: Stack, acme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

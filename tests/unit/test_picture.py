@@ -28,7 +28,7 @@ def test_the_highest_hour_reaches_the_top_and_half_of_it_half_way() -> None:
 
 def test_more_hours_than_columns_show_the_highest_count_and_the_worst_state() -> None:
     hours = [_hour(number, number, "refused" if number == 3 else "reported") for number in range(24)]
-    console = Console(width=200, force_terminal=True, color_system="standard")
+    console = Console(width=200, force_terminal=True, color_system="standard", no_color=False)
     with console.capture() as capture:
         console.print(picture(hours, 24))
     top, *_, bottom = capture.get().splitlines()[1 : 1 + ROWS]

@@ -21,7 +21,7 @@ before anything is sent for it:
     sending_since       when the last sender of these totals began
     reported_to         the customer that they go to, now and ever after
     doubt_until         till then an older total may still arrive, from a sender that was overtaken
-    reported            the totals that Stripe has accepted
+    reported            the totals that Stripe accepted last; while there is `sending`, it may have others by now
 
 1. *Declare*: `sending` = the totals; a new revision, unless these very totals are already being sent. Only if the hour
    is still due and nobody else has taken a revision since it was read.
@@ -34,4 +34,11 @@ counts have changed, newer ones under the next revision. A sender that is merely
 cannot settle; and whoever took the revision knows that an older total may still be under way: it sends, but leaves the
 hour due until no function of AWS Lambda can still be alive that held it, and then sends once more under a new
 revision. So a run needs no lock, and a run that crashed nothing to clean up.
+
+The same holds for whatever else ends a send. An hour that Stripe refuses is marked `refused` under the conditions of a
+settlement, and not before the last older total is out of the way. Whoever finds that Stripe lacks what is `reported`
+(a comparison, an error report) makes the hour due under a revision of its own, so that no run which read it before can
+settle it, and no identifier that Stripe has dropped comes again.
+
+`tests/metering/story.py` lets every call of this fail, in every way it can.
 """
