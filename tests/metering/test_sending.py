@@ -174,6 +174,20 @@ def test_a_resend_has_the_same_identifiers_when_a_call_fails_and_when_a_run_does
     assert stack.due_hours() == []
 
 
+@pytest.mark.parametrize("transport", ["single", "stream"])
+def test_an_hour_is_settled_not_refused_when_a_proxy_answers_with_a_page(
+    stack: Stack, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    monkeypatch.setenv("METER_EVENT_TRANSPORT", transport)
+    use_something(stack, dynamodb, 1)
+    stack.advance(hours=1)
+    stack.simulator.faults.add("not_json_after_effect", "/v?/billing/meter_event*", method="POST", limit=3)
+
+    summary = stack.meter()
+
+    assert (summary["settled"], summary["refused"]) == (1, {})
+
+
 def test_attempts_wait_a_random_part_of_a_time_that_doubles(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
