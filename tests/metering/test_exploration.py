@@ -208,6 +208,6 @@ def test_linking_and_repairing_end_exactly_in_every_case_there_is(
 ) -> None:
     linking = racing("link:", "overlap:+1", "count:+1", "lost", "retried", "http_500")
     repairing = racing("compare:", "overlap:+1-1", "between:+1+1-2", "count:+1", "lost", "retried", "http_500")
-    explorer.explore(Story.linked_late, explorer.cases(Story.linked_late, linking))
-    explorer.explore(Story.tampered, explorer.cases(Story.tampered, repairing), repairs=2)
+    explorer.explore(Story.linked_late, explorer.cases(Story.linked_late, linking, ["stream"]))
+    explorer.explore(Story.tampered, explorer.cases(Story.tampered, repairing, ["stream"]), repairs=2)
     explorer.conclude("every linking and repairing", request)
