@@ -11,7 +11,7 @@ from billing.errors import ConfigurationError
 from operations.provisioning.secrets import FileStore, SecretsManagerStore, SecretStore
 
 if TYPE_CHECKING:
-    from types_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # The stack's output, and the variable that the code reads it from.
 OUTPUTS = {

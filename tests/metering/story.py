@@ -42,7 +42,7 @@ from billing.tables.table import is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.metering.story import Ending, Fault, Story, faults_for
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

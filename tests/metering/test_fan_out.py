@@ -16,8 +16,8 @@ from tests.metering.usage import due_hour, put, subscribed
 from tests.stack import TimeLimit
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
-    from types_boto3_sqs import SQSClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
     from tests.stack import Stack
 

@@ -13,7 +13,7 @@ from billing.metering import hours
 from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

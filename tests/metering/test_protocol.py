@@ -15,7 +15,7 @@ from billing.tables.usage import make_refused_due, make_unreported_due, refuse_r
 from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

@@ -23,8 +23,8 @@ from tests.metering.test_fan_out import record
 from tests.metering.usage import HOUR, due_hour, put, subscribed
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
-    from types_boto3_sqs import SQSClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
     from tests.stack import Stack
 

@@ -20,7 +20,7 @@ from tests.metering.usage import due_hour, put, subscribed
 from tests.simulator import Simulator
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

@@ -11,7 +11,7 @@ from billing.clock import format_time
 from billing.tables.usage import end_of, shard_of
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from tests.stack import Stack
 

@@ -9,7 +9,7 @@ import pytest
 from tests import dynamodb_local
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 
 def test_tables_have_the_keys_and_indexes_of_the_template(dynamodb: DynamoDBClient) -> None:

@@ -21,7 +21,7 @@ from tests.webhooks.conftest import Take
 from tests.webhooks.stripe_state import assert_follows_stripe, assert_recorded_once
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 Life = Callable[[Stack, str, bool], None]
 

@@ -23,7 +23,7 @@ from billing.tables.usage import SHARDS
 from billing.telemetry import logger
 
 if TYPE_CHECKING:
-    from types_boto3_sqs import SQSClient
+    from mypy_boto3_sqs import SQSClient
 
 # SendMessageBatch takes ten.
 SQS_BATCH = 10

@@ -16,7 +16,7 @@ from billing.tables.usage import SHARDS
 from billing.telemetry import logger
 
 if TYPE_CHECKING:
-    from types_boto3_sqs import SQSClient
+    from mypy_boto3_sqs import SQSClient
 
 DEFAULT_DAYS = 2
 # Stripe takes no usage that is older than 35 days, so nothing older can be repaired.

@@ -19,7 +19,7 @@ from billing.errors import UnavailableError
 from billing.settings import table_name
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 _first_use = Lock()
 
