@@ -24,7 +24,7 @@ def undelivered(gateway: StripeGateway, since: datetime) -> list[StripeEvent]:
     Source: https://docs.stripe.com/webhooks/process-undelivered-events
     """
     snapshots = gateway.pages(
-        lambda params: gateway.client.v1.events.list(params),
+        "/v1/events",
         {
             "delivery_success": False,
             "types": list(SNAPSHOT_EVENT_TYPES),

@@ -49,7 +49,7 @@ class SnapshotDestinations:
 
     def all(self) -> Iterator[Destination]:
         """Yield every destination of this kind."""
-        for item in self._gateway.pages(lambda params: self._endpoints.list(params), {"limit": 100}):
+        for item in self._gateway.pages("/v1/webhook_endpoints", {"limit": 100}):
             yield Destination(
                 item["id"],
                 item["url"],

@@ -116,9 +116,7 @@ class Sales:
         return {
             item["lookup_key"]: item
             for keys in batches(self._catalogue.lookup_keys, LOOKUP_KEYS)
-            for item in self._gateway.pages(
-                lambda params: self._client.v1.prices.list(params), {"lookup_keys": list(keys), "limit": 100}
-            )
+            for item in self._gateway.pages("/v1/prices", {"lookup_keys": list(keys), "limit": 100})
         }
 
     def _plan_price(self, price: Price, product: Product, found: Mapping[str, Any] | None) -> Step:
@@ -193,11 +191,8 @@ class Sales:
 
     def _other_prices(self) -> Iterator[Step]:
         for product in self._catalogue.products:
-            listed = self._gateway.pages(
-                lambda params: self._client.v1.prices.list(params),
-                {"product": product.product_id, "active": True, "limit": 100},
-            )
-            for item in listed:
+            params = {"product": product.product_id, "active": True, "limit": 100}
+            for item in self._gateway.pages("/v1/prices", params):
                 if item.get("lookup_key") not in self._catalogue.lookup_keys:
                     named = item.get("lookup_key") or item["id"]
                     yield Step(Action.NOTE, f"price {named}", f"in Stripe only, active, of {product.product_id}")

@@ -180,21 +180,26 @@ def _attributes(fetched: Fetched) -> dict[str, Any]:
 def _update(
     before: SubscriptionRecord | None, fetched: Fetched, event_record: StripeEventRecord | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the expressions of the subscription's update, and of its condition: nobody has written since `before`."""
+    """Return the expressions of the subscription's update, and of its condition: nobody has written since `before`.
+
+    So what is as it was before need not be written: the rest fits into a call that costs less time.
+    """
     values: dict[str, Any] = {
-        **_attributes(fetched),
+        **{name: value for name, value in _attributes(fetched).items() if getattr(before, name, None) != value},
         "fetched_at": fetched.fetched_at,
         "fetched_from": version_of(before),
         "version": version_of(before) + 1,
         "updated_at": now,
     }
+    if before is None or before.created_at is None:
+        values["created_at"] = now
     if event_record is not None:
         values["last_event_id"] = event_record.event_id
     if links_anew(before, fetched):
         values["rearm_from"] = hour_of(fetched.subscription.started_at)
     # `status` is a word of DynamoDB's own, so that every name is written as `#name`.
     present = [name for name, value in values.items() if value is not None]
-    sets = ["created_at = if_not_exists(created_at, :updated_at)", *(f"#{name} = :{name}" for name in present)]
+    sets = [f"#{name} = :{name}" for name in present]
     removes = ["refreshing_since", *(f"#{name}" for name in values if name not in present)]
     conditions, seen = ["attribute_not_exists(version)"], {}
     if before is not None and before.version is not None:
