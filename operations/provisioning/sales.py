@@ -13,7 +13,8 @@ from billing.errors import StripeNotFoundError
 from billing.metering.hours import batches
 from billing.metering.meter_check import meter_faults
 from billing.meters import METERS, Meter
-from billing.stripe_gateway import StripeGateway, StripeMeter, id_of
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import StripeMeter, id_of
 from operations.provisioning.catalogue import Catalogue, Price, Product
 from operations.provisioning.steps import Action, Step
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from billing.stripe_gateway import CheckoutSession, StripeGateway
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import CheckoutSession
 from billing.subscriptions.checkout import open_checkout
 from billing.tables.subscriptions import SubscriptionRecord
 from tests.api.http_api import HttpApi

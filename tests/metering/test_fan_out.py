@@ -11,6 +11,8 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from moto import mock_aws
 
+from billing import queues
+from billing.errors import UnavailableError
 from billing.tables.usage import SHARDS
 from tests.metering.usage import due_hour, put, subscribed
 from tests.stack import TimeLimit
@@ -179,12 +181,10 @@ def test_a_message_is_done_when_only_one_organisations_item_is_damaged(
 def test_handing_over_fails_loudly_when_sqs_takes_only_some(
     stack: Stack, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from billing.metering import fan_out
-
     class Refusing:
         def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:
             return {"Failed": [{"Id": Entries[0]["Id"], "Code": "InternalError", "SenderFault": False}]}
 
-    monkeypatch.setattr(fan_out, "sqs_client", Refusing)
-    with pytest.raises(RuntimeError, match="InternalError"):
+    monkeypatch.setattr(queues, "sqs_client", Refusing)
+    with pytest.raises(UnavailableError, match="InternalError"):
         stack.metering_app.handler(SCHEDULE, TimeLimit())

@@ -13,7 +13,7 @@ from moto import mock_aws
 from billing import record_readings
 from billing.clock import format_time
 from billing.errors import RefusedError
-from billing.metering.sending import RateLimit
+from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import SUMMARY_LAG
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request, request_comparison

@@ -13,7 +13,8 @@ from billing.errors import StripeRefusedError, UnavailableError
 from billing.metering import invocation
 from billing.metering.plan import MeterEvent, Refusal
 from billing.metering.run import FRUITLESS_UNITS
-from billing.metering.sending import ATTEMPTS, MeterEventSender, RateLimit
+from billing.metering.sending import ATTEMPTS, MeterEventSender
+from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway import StripeGateway
 from tests.metering.usage import due_hour, put, subscribed
@@ -216,8 +217,8 @@ def test_the_rate_is_kept_by_all_threads_together(monkeypatch: pytest.MonkeyPatc
     def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("billing.metering.sending.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("billing.metering.sending.time.sleep", sleep)
+    monkeypatch.setattr("billing.rate_limit.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("billing.rate_limit.time.sleep", sleep)
     limit = RateLimit(1_000)
     for _ in range(5):
         limit.wait(100)

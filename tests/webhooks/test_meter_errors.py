@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from billing import record_active_sensors, record_readings
+from billing import queues, record_active_sensors, record_readings
 from billing.clock import format_time
 from billing.metering.plan import identifier
-from billing.reconciliation import requests
 from billing.stripe_gateway import StripeGateway
 from billing.tables.stripe_events import StripeEventRecord
 from billing.webhooks.events import METER_ERROR_REPORT
@@ -47,7 +46,7 @@ class Queue:
 def queue(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> Queue:
     taken = Queue(calls)
     monkeypatch.setenv("RECONCILIATION_QUEUE_URL", "https://sqs.test/comparisons")
-    monkeypatch.setattr(requests, "_sqs_client", lambda: taken)
+    monkeypatch.setattr(queues, "sqs_client", lambda: taken)
     return taken
 
 

@@ -27,6 +27,7 @@ from billing.errors import (
     StripeUnavailableError,
 )
 from billing.settings import secrets_reader, stripe_api_base, stripe_meter_events_base
+from billing.stripe_objects import CheckoutSession, StripeMeter, StripeSubscription, read_meter, read_subscription
 
 # The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
 API_VERSION = "2026-10-28.endive"
@@ -65,42 +66,6 @@ def verify_signature(body: bytes, header: str | None, secrets: Sequence[str]) ->
 
 
 @dataclass(frozen=True, slots=True)
-class StripeSubscription:
-    """Hold a subscription as Stripe has it now."""
-
-    subscription_id: str
-    customer_id: str
-    organization_id: str | None
-    status: str
-    created: int
-    started_at: datetime
-    current_period_start: datetime | None
-    current_period_end: datetime | None
-    cancel_at_period_end: bool
-    ended_at: datetime | None
-    price_ids: tuple[str, ...]
-
-    @property
-    def is_living(self) -> bool:
-        """Say whether it can still bill; https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses."""
-        return self.status not in ("canceled", "incomplete_expired")
-
-
-@dataclass(frozen=True, slots=True)
-class StripeMeter:
-    """Hold a meter as Stripe has it; `event_time_window` is None for a raw meter."""
-
-    meter_id: str
-    event_name: str
-    status: str
-    formula: str
-    event_time_window: str | None
-    customer_key: str | None
-    value_key: str | None
-    display_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class MeterEventSession:
     """Hold a token for the meter event stream and when it ends; never log it."""
 
@@ -110,15 +75,6 @@ class MeterEventSession:
 
 class SessionExpiredError(StripeUnavailableError):
     """Say that Stripe no longer takes a session's token: a new session is all it needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutSession:
-    """Hold an open checkout session: where its buyer pays, and until when."""
-
-    session_id: str
-    url: str
-    expires_at: datetime
 
 
 class StripeGateway:
@@ -154,7 +110,7 @@ class StripeGateway:
         """Return every subscription of a customer, ended ones too; none where Stripe does not know the customer."""
         try:
             return [
-                _subscription(item)
+                read_subscription(item)
                 for item in self.pages("/v1/subscriptions", {"customer": customer_id, "status": "all", "limit": 100})
             ]
         except StripeNotFoundError:
@@ -163,13 +119,15 @@ class StripeGateway:
     def subscription(self, subscription_id: str) -> StripeSubscription | None:
         """Return a subscription, or None where Stripe does not know it."""
         try:
-            return _subscription(self.read(lambda: self.client.v1.subscriptions.retrieve(subscription_id)).to_dict())
+            return read_subscription(
+                self.read(lambda: self.client.v1.subscriptions.retrieve(subscription_id)).to_dict()
+            )
         except StripeNotFoundError:
             return None
 
     def meters(self) -> list[StripeMeter]:
         """Return the account's meters, inactive ones too."""
-        return [_meter(item) for item in self.pages("/v1/billing/meters", {"limit": 100})]
+        return [read_meter(item) for item in self.pages("/v1/billing/meters", {"limit": 100})]
 
     def create_meter_event(
         self, event_name: str, identifier: str, timestamp: int, customer_id: str, value: int
@@ -434,46 +392,3 @@ def _is_duplicate(error: StripeRefusedError, identifier: str) -> bool:
 
 def _moment(value: str | datetime) -> datetime:
     return value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
-
-
-def _seconds(value: int | None) -> datetime | None:
-    return None if value is None else from_unix(value)
-
-
-def id_of(value: Any) -> str | None:
-    """Return the id in a field that holds an id or, expanded, the object itself; None for anything else."""
-    if isinstance(value, Mapping):
-        value = value.get("id")
-    return value if isinstance(value, str) and value else None
-
-
-def _subscription(item: Mapping[str, Any]) -> StripeSubscription:
-    lines = item["items"]["data"]
-    starts = [line["current_period_start"] for line in lines if line.get("current_period_start") is not None]
-    ends = [line["current_period_end"] for line in lines if line.get("current_period_end") is not None]
-    return StripeSubscription(
-        subscription_id=item["id"],
-        customer_id=id_of(item["customer"]) or "",
-        organization_id=(item.get("metadata") or {}).get("organization_id") or None,
-        status=item["status"],
-        created=item["created"],
-        started_at=from_unix(item.get("start_date") or item["created"]),
-        current_period_start=_seconds(min(starts, default=None)),
-        current_period_end=_seconds(max(ends, default=None)),
-        cancel_at_period_end=bool(item.get("cancel_at_period_end")),
-        ended_at=_seconds(item.get("ended_at")),
-        price_ids=tuple(sorted(line["price"]["id"] for line in lines if line.get("price"))),
-    )
-
-
-def _meter(item: Mapping[str, Any]) -> StripeMeter:
-    return StripeMeter(
-        meter_id=item["id"],
-        event_name=item["event_name"],
-        status=item["status"],
-        formula=item["default_aggregation"]["formula"],
-        event_time_window=item.get("event_time_window"),
-        customer_key=(item.get("customer_mapping") or {}).get("event_payload_key"),
-        value_key=(item.get("value_settings") or {}).get("event_payload_key"),
-        display_name=item.get("display_name") or "",
-    )

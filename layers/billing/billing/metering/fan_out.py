@@ -10,56 +10,35 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from billing import clock
 from billing.metering.invocation import work_off_shards
+from billing.queues import send_messages
 from billing.settings import metering_queue_url
 from billing.tables.usage import SHARDS
 from billing.telemetry import logger
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-# SendMessageBatch takes ten.
-SQS_BATCH = 10
-
-
-@cache
-def sqs_client() -> SQSClient:
-    """Return the process's only SQS client, made on first use."""
-    import boto3
-
-    return boto3.client("sqs")
 
 
 def hand_over_shards(queue_url: str, until: datetime) -> int:
     """Put a message for each shard on the queue and return how many; the same schedule twice puts them there once.
 
     Raises:
-        RuntimeError: the queue did not take all of them. Those that it took are worked off all the same.
+        UnavailableError: the queue did not take all of them. Those that it took are worked off all the same.
     """
     text = clock.format_time(until)
-    entries: list[Any] = [
-        {
-            "Id": str(shard),
-            "MessageBody": json.dumps({"shard": shard, "until": text}),
-            "MessageGroupId": str(shard),
-            "MessageDeduplicationId": f"{shard}-{text}",
-        }
-        for shard in range(SHARDS)
-    ]
-    failed: list[Any] = []
-    for start in range(0, SHARDS, SQS_BATCH):
-        answer = sqs_client().send_message_batch(QueueUrl=queue_url, Entries=entries[start : start + SQS_BATCH])
-        failed += answer.get("Failed", [])
-    if failed:
-        raise RuntimeError(f"SQS did not take {len(failed)} of {SHARDS} shards: {failed[0].get('Code')}")
-    return len(entries)
+    return send_messages(queue_url, [_message(shard, text, f"{shard}-{text}") for shard in range(SHARDS)])
+
+
+def _message(shard: int, until: str, deduplication_id: str) -> dict[str, Any]:
+    return {
+        "MessageBody": json.dumps({"shard": shard, "until": until}),
+        "MessageGroupId": str(shard),
+        "MessageDeduplicationId": deduplication_id,
+    }
 
 
 def work_off_messages(event: Any, context: Any, may_continue: Callable[[], bool]) -> dict[str, Any]:
@@ -79,10 +58,5 @@ def work_off_messages(event: Any, context: Any, may_continue: Callable[[], bool]
 
 def _continue_later(shard: int, until: str) -> None:
     """Hand the rest of a shard to another message: the time of this invocation is over, the work is not."""
-    sqs_client().send_message(
-        QueueUrl=metering_queue_url(),
-        MessageBody=json.dumps({"shard": shard, "until": until}),
-        MessageGroupId=str(shard),
-        MessageDeduplicationId=uuid.uuid4().hex,
-    )
+    send_messages(metering_queue_url(), [_message(shard, until, uuid.uuid4().hex)])
     logger.info("The rest of a shard goes on in another message", extra={"shard": shard})

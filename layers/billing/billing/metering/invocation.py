@@ -12,7 +12,8 @@ from billing.errors import MeterMisconfiguredError, UnavailableError
 from billing.metering.hours import list_due_fairly, oldest_due
 from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
-from billing.metering.sending import MeterEventSender, RateLimit
+from billing.metering.sending import MeterEventSender
+from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second, secrets_reader
 from billing.stripe_gateway import StripeGateway, stripe_gateway
 from billing.telemetry import count, logger

@@ -5,8 +5,6 @@ Both ways answer for every event: accepted, refused for good, or to be sent agai
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from billing import clock
 from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableError
 from billing.metering.hours import batches
 from billing.metering.plan import MeterEvent, Refusal
+from billing.rate_limit import RateLimit
 from billing.settings import MeterEventTransport
 from billing.stripe_gateway import StripeGateway
 
@@ -26,24 +25,6 @@ TEMPORARY_CODES = frozenset({"archived_meter", "no_meter", "timestamp_in_future"
 
 Outcome = Refusal | UnavailableError | None
 """None: Stripe has accepted the event. A refusal: it never will. An `UnavailableError`: send it again later."""
-
-
-class RateLimit:
-    """Let at most `per_second` units pass, evenly; one instance serves all threads."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._free_at = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self, units: int) -> None:
-        """Sleep until that many units may pass."""
-        with self._lock:
-            now = time.monotonic()
-            starts_at = max(now, self._free_at)
-            self._free_at = starts_at + units / self._per_second
-        if starts_at > now:
-            time.sleep(starts_at - now)
 
 
 @dataclass(slots=True)

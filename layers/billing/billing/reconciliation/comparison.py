@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.clock import parse_time
-from billing.metering.sending import RateLimit
+from billing.rate_limit import RateLimit
 from billing.stripe_gateway import StripeGateway
 from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
 from billing.telemetry import described, logger

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from billing import clock
 from billing.errors import ConfigurationError
-from billing.metering.sending import RateLimit
 from billing.meters import METERS
+from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
 from billing.reconciliation.requests import ComparisonRequest, hand_over
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader

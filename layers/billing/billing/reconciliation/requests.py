@@ -6,23 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from billing import clock
 from billing.errors import RefusedError
+from billing.queues import send_messages
 from billing.settings import positive_number, reconciliation_queue_url
 from billing.tables.usage import SHARDS
 from billing.telemetry import logger
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
 DEFAULT_DAYS = 2
 # Stripe takes no usage that is older than 35 days, so nothing older can be repaired.
 LONGEST_RANGE = timedelta(days=35)
-# SendMessageBatch takes ten.
-SQS_BATCH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +75,6 @@ def _hour(values: Mapping[str, Any], name: str, default: datetime) -> datetime:
         raise RefusedError(f'{name} is {text!r}; it must be like "2026-11-23T08:00:00Z"') from None
 
 
-@cache
-def _sqs_client() -> SQSClient:
-    # Imported here: most deliveries and comparisons need no queue.
-    import boto3
-
-    return boto3.client("sqs")
-
-
 def request_comparison(meter_id: str | None) -> None:
     """Have the hours of one Stripe meter compared soon, or (None) those of all meters."""
     if not reconciliation_queue_url():
@@ -103,16 +90,7 @@ def hand_over(request: ComparisonRequest) -> int:
     """Put a request on the queue, one message for each part of the organisations; return how many.
 
     Raises:
-        RuntimeError: the queue did not take all of them; those that it took are carried out all the same.
+        UnavailableError: the queue did not take all of them. Those that it took are carried out all the same.
     """
     requests = [request] if request.segment is not None else [replace(request, segment=part) for part in range(SHARDS)]
-    entries: list[Any] = [{"Id": str(number), "MessageBody": each.as_message()} for number, each in enumerate(requests)]
-    failed: list[Any] = []
-    for start in range(0, len(entries), SQS_BATCH):
-        answer = _sqs_client().send_message_batch(
-            QueueUrl=reconciliation_queue_url(), Entries=entries[start : start + SQS_BATCH]
-        )
-        failed += answer.get("Failed", [])
-    if failed:
-        raise RuntimeError(f"SQS did not take {len(failed)} of {len(entries)} comparisons: {failed[0].get('Code')}")
-    return len(entries)
+    return send_messages(reconciliation_queue_url(), [{"MessageBody": each.as_message()} for each in requests])

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
 from billing.settings import allowed_price_ids, allowed_redirect_hosts
-from billing.stripe_gateway import CheckoutSession, StripeGateway
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import CheckoutSession
 from billing.subscriptions.customers import customer_of
 from billing.subscriptions.requests import check_address, check_prices
 from billing.tables.subscriptions import SubscriptionRecord

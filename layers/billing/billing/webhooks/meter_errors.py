@@ -16,7 +16,8 @@ from billing.errors import StripeNotFoundError
 from billing.metering.plan import NamedTotal, parse_identifier
 from billing.meters import METERS
 from billing.reconciliation.requests import request_comparison
-from billing.stripe_gateway import StripeGateway, id_of
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import id_of
 from billing.tables.stripe_events import StripeEventRecord, record_event
 from billing.tables.usage import UsageRecord, make_unreported_due, refuse_reported
 from billing.telemetry import count, logger

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from billing import clock
-from billing.stripe_gateway import StripeGateway, StripeSubscription
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import StripeSubscription
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.webhooks.events import Pointer, StripeEvent
 from billing.webhooks.ledger import Fetched
