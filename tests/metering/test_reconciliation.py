@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,8 +17,9 @@ from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import SUMMARY_LAG
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request, request_comparison
-from billing.stripe_gateway import StripeGateway
-from billing.tables.subscriptions import SEGMENTS
+from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.tables.subscriptions import SEGMENTS, SubscriptionRecord, subscriptions_in_segment
+from billing.tables.usage import set_in_hour
 from tests.metering.test_fan_out import record
 from tests.metering.usage import HOUR, due_hour, put, subscribed
 
@@ -163,6 +164,86 @@ def test_the_customer_that_stripe_still_has_is_compared_when_another_one_is_dele
     assert (summary["failures"], summary["drift_events"]) == (1, 1)
 
 
+# ------------------------------------------------------------------------------- what was never reported from here
+
+
+def told_by_somebody_else(stack: Stack, customer_id: str, value: int, start: datetime) -> None:
+    identifier = f"elsewhere {customer_id} {start}"
+    stripe_gateway().create_meter_event(READINGS, identifier, int(start.timestamp()), customer_id, value)
+
+
+def test_usage_that_was_never_reported_is_drift_and_left_alone(reported: Stack, dynamodb: DynamoDBClient) -> None:
+    subscribed(reported, dynamodb, ["idle"])
+    told_by_somebody_else(reported, customer_of(reported, "idle"), 5, HOUR)
+    told_by_somebody_else(reported, customer_of(reported, "acme"), 7, HOUR - timedelta(hours=1))
+
+    summary = reported.reconcile()
+
+    assert (summary["organizations"], summary["drift_events"], summary["drift_units"]) == (4, 2, 12)
+    assert (summary["made_due"], summary["failures"], reported.due_hours()) == (0, 0, [])
+    reported.meter()
+    assert [hour.at_stripe for hour in differences(reported)] == [7]
+
+
+def test_usage_that_somebody_else_told_is_overwritten_when_a_count_of_its_hour_is_recorded(reported: Stack) -> None:
+    acme, seven = customer_of(reported, "acme"), HOUR - timedelta(hours=1)
+    told_by_somebody_else(reported, acme, 7, seven)
+    set_in_hour("acme", format_time(seven), READINGS, 0)
+    reported.meter()
+    reported.advance(hours=2)
+
+    assert reported.reconcile()["drift_events"] == 0
+    assert reported.simulator.account.hourly(acme, READINGS)[int(seven.timestamp())] == 0
+
+
+def test_an_hour_that_is_counted_at_two_customers_is_drift(reported: Stack, dynamodb: DynamoDBClient) -> None:
+    old = customer_of(reported, "acme")
+    subscribed(reported, dynamodb, ["acme"])
+    told_by_somebody_else(reported, customer_of(reported, "acme"), 120, HOUR)
+    reported.customers["acme"].add(old)
+
+    assert reported.reconcile()["drift_units"] == 120
+
+
+def test_it_is_no_drift_when_a_run_first_reports_an_hour_meanwhile(
+    reported: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StripeGateway.hourly_summaries
+    waiting = [reported.meter]
+
+    def summaries(*arguments: Any) -> Any:
+        for run in waiting[:]:
+            waiting.clear()
+            record_readings("acme", 7, HOUR - timedelta(hours=1))
+            run()
+        return real(*arguments)
+
+    monkeypatch.setattr(StripeGateway, "hourly_summaries", summaries)
+
+    assert reported.reconcile(segment=segment_of(reported, "acme"))["drift_events"] == 0
+    assert waiting == []
+
+
+def test_a_customer_to_which_nothing_was_reported_may_be_gone(reported: Stack, dynamodb: DynamoDBClient) -> None:
+    subscribed(reported, dynamodb, ["idle"])
+    reported.simulator.account.customers.delete(customer_of(reported, "idle"))
+
+    assert reported.reconcile()["failures"] == 0
+
+
+def test_stripe_is_not_asked_about_an_organisation_that_ended_before_the_hours(
+    reported: Stack, dynamodb: DynamoDBClient
+) -> None:
+    subscribed(reported, dynamodb, ["idle", "former"])
+    SubscriptionRecord("former").update(actions=[SubscriptionRecord.ended_at.set(HOUR - timedelta(days=9))])
+    reported.reconcile()
+
+    asked = reported.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
+    customers = {request.params["customer"] for request in asked}
+    assert customer_of(reported, "idle") in customers
+    assert customer_of(reported, "former") not in customers
+
+
 def test_it_is_no_drift_when_a_run_reports_the_hour_anew_meanwhile(
     reported: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,9 +264,10 @@ def test_it_is_no_drift_when_a_run_reports_the_hour_anew_meanwhile(
 
 
 def segment_of(stack: Stack, organization_id: str) -> int:
-    from billing.tables.subscriptions import organizations_in_segment
+    def is_in(part: int) -> bool:
+        return organization_id in [record.organization_id for record in subscriptions_in_segment(part)]
 
-    return next(part for part in range(SEGMENTS) if organization_id in organizations_in_segment(part))
+    return next(part for part in range(SEGMENTS) if is_in(part))
 
 
 @pytest.mark.parametrize(

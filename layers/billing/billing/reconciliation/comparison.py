@@ -2,18 +2,23 @@
 
 The repair is the next run: an hour with nothing reported is sent anew, under a new revision, and overwrites whatever
 Stripe holds. So a comparison sends nothing, and may be repeated or die anywhere.
+
+Usage that Stripe counts in an hour for which nothing was ever reported to that customer is drift too, but is left
+alone: it may be what another system sent before this one took over. Recording a count of that hour overwrites it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from billing.clock import parse_time
+from billing.clock import HOUR, format_time, parse_time
+from billing.errors import StripeNotFoundError
 from billing.rate_limit import RateLimit
 from billing.stripe_gateway import StripeGateway
+from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
 from billing.telemetry import described, logger
 
@@ -55,36 +60,41 @@ class Comparison:
     dry_run: bool = False
     summary: ComparisonSummary = field(default_factory=ComparisonSummary)
 
-    def compare_all(self, organization_ids: Iterable[str], may_continue: Callable[[], bool]) -> str | None:
+    def compare_all(self, subscriptions: Iterable[SubscriptionRecord], may_continue: Callable[[], bool]) -> str | None:
         """Compare organisations until there are no more, or no more time; return the last one compared.
 
         One organisation's error is logged, counted and never stops the others.
         """
         last = None
-        for organization_id in organization_ids:
+        for subscription in subscriptions:
             if not may_continue():
                 self.summary.complete = False
                 break
             try:
-                self.compare(organization_id)
+                self.compare(subscription)
             except Exception as error:
-                self._fail(error, organization_id)
+                self._fail(error, subscription.organization_id)
             self.summary.organizations += 1
-            last = organization_id
+            last = subscription.organization_id
         return last
 
-    def compare(self, organization_id: str) -> None:
-        """Compare one organisation's hours, at the customer that each was reported to."""
-        by_customer: dict[str, list[UsageRecord]] = {}
-        for hour in hours_between(organization_id, self.start, self.end):
-            if self._is_comparable(hour):
-                by_customer.setdefault(hour.reported_to, []).append(hour)
-        for customer_id, hours in by_customer.items():
+    def compare(self, subscription: SubscriptionRecord) -> None:
+        """Compare one organisation's hours, at the customer that each was reported to, and at its present one.
+
+        An organisation that used nothing is looked at too: what Stripe counts for it is drift as well.
+        """
+        hours = list(hours_between(subscription.organization_id, self.start, self.end))
+        customer_ids = {hour.reported_to for hour in hours if self._is_comparable(hour)}
+        if subscription.ended_at is None or subscription.ended_at > self.start:
+            customer_ids.add(subscription.stripe_customer_id)
+        for customer_id in sorted(filter(None, customer_ids)):
+            its = [hour for hour in hours if _is_of_customer(hour, customer_id)]
             try:
-                self._compare(customer_id, hours)
+                self._compare(subscription.organization_id, customer_id, its)
             except Exception as error:
                 # A deleted customer's summaries are gone; those of the organisation's other customers are not.
-                self._fail(error, organization_id, stripe_customer_id=customer_id)
+                if not isinstance(error, StripeNotFoundError) or any(map(self._is_comparable, its)):
+                    self._fail(error, subscription.organization_id, stripe_customer_id=customer_id)
 
     def _fail(self, error: Exception, organization_id: str, **named: str) -> None:
         self.summary.failures += 1
@@ -102,11 +112,17 @@ class Comparison:
             and hour.reported_at <= self.now - SUMMARY_LAG
         )
 
-    def _compare(self, customer_id: str, hours: list[UsageRecord]) -> None:
+    def _compare(self, organization_id: str, customer_id: str, its: Sequence[UsageRecord]) -> None:
+        hours = [hour for hour in its if self._is_comparable(hour)]
+        known = {parse_time(hour.window_start) for hour in its}
         differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
             counted = self.gateway.hourly_summaries(meter_id, customer_id, self.start, self.end)
+            for start in sorted(counted.keys() - known):
+                if counted[start] and not _is_reported_now(organization_id, start, customer_id):
+                    message = "Stripe counts usage that was never reported to this customer"
+                    self._note(message, organization_id, start, event_name, counted[start])
             for hour in hours:
                 reported = hour.reported.as_dict().get(event_name)
                 if reported is None and hour.refused:
@@ -121,17 +137,21 @@ class Comparison:
             if self.dry_run or make_unreported_due(hour):
                 self.summary.made_due += not self.dry_run
                 for event_name, difference in differences.items():
-                    self._note(hour, event_name, difference)
+                    message = "Stripe counted something else than was reported"
+                    self._note(message, organization_id, parse_time(hour.window_start), event_name, difference)
 
-    def _note(self, hour: UsageRecord, event_name: str, difference: float) -> None:
+    def _note(self, message: str, organization_id: str, hour: datetime, event_name: str, difference: float) -> None:
         self.summary.drift_events += 1
         self.summary.drift_units += abs(difference)
-        logger.error(
-            "Stripe counted something else than was reported",
-            extra={
-                "organization_id": hour.organization_id,
-                "window_start": hour.window_start,
-                "meter": event_name,
-                "difference": difference,
-            },
-        )
+        named = {"organization_id": organization_id, "window_start": format_time(hour), "meter": event_name}
+        logger.error(message, extra=named | {"difference": difference})
+
+
+def _is_of_customer(hour: UsageRecord, customer_id: str) -> bool:
+    """Say whether what a customer's summaries tell of this hour is, or is about to be, what was reported."""
+    return hour.reported_to == customer_id or (hour.reported_to is None and hour.due_at is not None)
+
+
+def _is_reported_now(organization_id: str, start: datetime, customer_id: str) -> bool:
+    """Say whether a run has first reported an hour since the hours were read."""
+    return any(_is_of_customer(hour, customer_id) for hour in hours_between(organization_id, start, start + HOUR))

@@ -13,7 +13,7 @@ from billing.reconciliation.comparison import Comparison, ComparisonSummary
 from billing.reconciliation.requests import ComparisonRequest, hand_over
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader
 from billing.stripe_gateway import StripeGateway, stripe_gateway
-from billing.tables.subscriptions import organizations_in_segment
+from billing.tables.subscriptions import subscriptions_in_segment
 from billing.telemetry import count, logger
 
 
@@ -38,7 +38,7 @@ def carry_out(
         RateLimit(reconciliation_calls_per_second(secrets_reader().current().api_key)),
         dry_run,
     )
-    last = comparison.compare_all(organizations_in_segment(request.segment, after=request.after), may_continue)
+    last = comparison.compare_all(subscriptions_in_segment(request.segment, after=request.after), may_continue)
     summary = comparison.summary
     if not summary.complete and reconciliation_queue_url():
         hand_over(replace(request, after=last or request.after))

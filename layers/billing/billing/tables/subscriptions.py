@@ -86,20 +86,24 @@ def organizations_with_customer(stripe_customer_id: str) -> list[str]:
     return [record.organization_id for record in SubscriptionRecord.by_customer.query(stripe_customer_id)]
 
 
-def organizations_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[str]:
-    """Yield the ids of the organisations that have a record: those of one of 16 parts, or (None) all.
+def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[SubscriptionRecord]:
+    """Yield the organisations that have a record: those of one of 16 parts, or (None) all.
 
-    The order is DynamoDB's own and stays the same; `after` continues behind an organisation.
+    Only their ids, customers and ends are read. The order is DynamoDB's own and stays the same; `after` continues
+    behind an organisation.
     """
     part: dict[str, Any] = {} if segment is None else {"Segment": segment, "TotalSegments": SEGMENTS}
     if after is not None:
         part["ExclusiveStartKey"] = {"organization_id": {"S": after}}
     while True:
         page = client().scan(
-            TableName=SubscriptionRecord.name(), ProjectionExpression="organization_id", ConsistentRead=True, **part
+            TableName=SubscriptionRecord.name(),
+            ProjectionExpression="organization_id, stripe_customer_id, ended_at",
+            ConsistentRead=True,
+            **part,
         )
         for item in page["Items"]:
-            yield item["organization_id"]["S"]
+            yield SubscriptionRecord.from_raw_data(item)
         if "LastEvaluatedKey" not in page:
             return
         part["ExclusiveStartKey"] = page["LastEvaluatedKey"]
