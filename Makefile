@@ -15,7 +15,7 @@ export AWS_DEFAULT_REGION ?= eu-central-1
 UV := .cache/uv/bin/uv
 EXPORT_REQUIREMENTS := $(UV) export --frozen --quiet --no-dev --no-emit-project --no-header --no-annotate
 # Deterministic, and faster than one process: every worker has its own tables and its own simulator.
-PYTEST := pytest -n 2 --dist loadfile -rs
+PYTEST := pytest -n 2 --dist worksteal -rs
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
