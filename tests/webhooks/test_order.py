@@ -190,7 +190,12 @@ def live(stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **lif
     delivered: list[Delivery] = []
 
     def collect() -> None:
-        waiting.extend(one for one in take() if payload in (None, one.payload) or one.event_type.startswith("checkout"))
+        # Checkouts and invoices have no thin events: what only they tell is told by snapshots in every life.
+        waiting.extend(
+            one
+            for one in take()
+            if payload in (None, one.payload) or one.event_type.startswith(("checkout.", "invoice."))
+        )
 
     def deliver(delivery: Delivery) -> None:
         outcome = stack.deliver(delivery).outcome
