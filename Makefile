@@ -1,7 +1,7 @@
 # Every target makes the environment it needs: a Python (3.11 to 3.14) and PyPI are enough. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-deep test-sam verify-stripe demo lock format \
+.PHONY: help environment test test-deep test-mutants test-sam verify-stripe demo lock format \
 	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -40,6 +40,9 @@ test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and r
 
 test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
+
+test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (five minutes)
+	python -m tests.mutants
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local

@@ -42,7 +42,9 @@ SIGNATURES = st.one_of(
     JSON,
 )
 HEADER_NAMES = st.sampled_from(["stripe-signature", "Stripe-Signature", "STRIPE-SIGNATURE", "x-other"])
+AN_EVENT = {"object": "event", "id": "evt_forged", "type": "customer.created", "created": 1, "data": {"object": {}}}
 BODIES = st.one_of(
+    st.just(json.dumps(AN_EVENT)),
     st.text(max_size=60),
     st.binary(max_size=60).map(lambda raw: base64.b64encode(raw).decode()),
     st.sampled_from(["{}", "[]", "null", '{"object": "event"}', "[" * 5000]),

@@ -117,7 +117,20 @@ def test_every_order_of_both_kinds_of_events_ends_in_stripes_state(
 
 # ------------------------------------------------------------------------------------------------ lives at random
 
-ACTIONS = ("update", "past_due", "active", "pause", "resume", "ends", "cancel", "checkout", "invoice", "wait", "later")
+ACTIONS = (
+    "update",
+    "past_due",
+    "active",
+    "pause",
+    "resume",
+    "ends",
+    "cancel",
+    "cancel_newest",
+    "checkout",
+    "invoice",
+    "wait",
+    "later",
+)
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(ACTIONS),
@@ -142,10 +155,10 @@ def act(stack: Stack, action: str, in_metadata: bool) -> None:
         # Two subscriptions of one second have no newest.
         stack.advance(seconds=1)
         stack.subscribe("acme", in_metadata=in_metadata)
-    elif action == "cancel":
+    elif action in ("cancel", "cancel_newest"):
         living = [one["id"] for one in theirs if one["status"] != "canceled"]
         if living:
-            subscriptions.cancel(living[0])
+            subscriptions.cancel(living[0 if action == "cancel" else -1])
     elif not is_living:
         return
     elif action == "update":
@@ -286,6 +299,21 @@ def test_the_late_end_of_a_first_subscription_never_replaces_the_second(stack: S
 
     record = assert_follows_stripe(stack, "acme")
     assert (record.stripe_customer_id, record.stripe_subscription_id) == (customer_id, second)
+
+
+def test_the_record_returns_to_an_earlier_customers_subscription_when_the_newer_one_ends(stack: Stack) -> None:
+    customer_id, first = stack.subscribe("acme", in_metadata=True)
+    stack.deliver_all()
+    stack.advance(hours=2)
+    _, second = stack.subscribe("acme", in_metadata=True)
+    stack.deliver_all()
+    assert stack.record("acme").stripe_subscription_id == second
+    stack.advance(hours=2)
+    stack.simulator.account.subscriptions.cancel(second)
+    stack.deliver_all()
+
+    record = assert_follows_stripe(stack, "acme")
+    assert (record.stripe_customer_id, record.stripe_subscription_id) == (customer_id, first)
 
 
 def test_nothing_is_invented_when_nobody_here_knows_the_subscription(stack: Stack) -> None:
