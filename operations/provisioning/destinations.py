@@ -73,7 +73,8 @@ class SnapshotDestinations:
 
     def update(self, destination_id: str, **changes: Any) -> None:
         """Change event types or metadata."""
-        self._gateway.once(lambda: self._endpoints.update(destination_id, changes))  # type: ignore[arg-type]
+        params: Any = changes
+        self._gateway.once(lambda: self._endpoints.update(destination_id, params))
 
     def enable(self, destination_id: str) -> None:
         """Enable one that was disabled."""
@@ -131,7 +132,8 @@ class ThinDestinations:
 
     def update(self, destination_id: str, **changes: Any) -> None:
         """Change event types or metadata."""
-        self._gateway.once(lambda: self._destinations.update(destination_id, changes))  # type: ignore[arg-type]
+        params: Any = changes
+        self._gateway.once(lambda: self._destinations.update(destination_id, params))
 
     def enable(self, destination_id: str) -> None:
         """Enable one that was disabled."""

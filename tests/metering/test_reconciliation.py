@@ -164,6 +164,20 @@ def test_the_customer_that_stripe_still_has_is_compared_when_another_one_is_dele
     assert (summary["failures"], summary["drift_events"]) == (1, 1)
 
 
+def reported_meanwhile(stack: Stack, monkeypatch: pytest.MonkeyPatch, taken_at: datetime) -> list[int]:
+    """Let readings come and a run report them between a comparison's two reads; the list has what it settled."""
+    real, settled = StripeGateway.hourly_summaries, list[int]()
+
+    def summaries(*arguments: Any) -> Any:
+        if not settled:
+            record_readings("acme", 7, taken_at)
+            settled.append(stack.meter()["settled"])
+        return real(*arguments)
+
+    monkeypatch.setattr(StripeGateway, "hourly_summaries", summaries)
+    return settled
+
+
 # ------------------------------------------------------------------------------- what was never reported from here
 
 
@@ -208,20 +222,10 @@ def test_an_hour_that_is_counted_at_two_customers_is_drift(reported: Stack, dyna
 def test_it_is_no_drift_when_a_run_first_reports_an_hour_meanwhile(
     reported: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = StripeGateway.hourly_summaries
-    waiting = [reported.meter]
-
-    def summaries(*arguments: Any) -> Any:
-        for run in waiting[:]:
-            waiting.clear()
-            record_readings("acme", 7, HOUR - timedelta(hours=1))
-            run()
-        return real(*arguments)
-
-    monkeypatch.setattr(StripeGateway, "hourly_summaries", summaries)
+    meanwhile = reported_meanwhile(reported, monkeypatch, HOUR - timedelta(hours=1))
 
     assert reported.reconcile(segment=segment_of(reported, "acme"))["drift_events"] == 0
-    assert waiting == []
+    assert meanwhile == [1]
 
 
 def test_a_customer_to_which_nothing_was_reported_may_be_gone(reported: Stack, dynamodb: DynamoDBClient) -> None:
@@ -247,20 +251,11 @@ def test_stripe_is_not_asked_about_an_organisation_that_ended_before_the_hours(
 def test_it_is_no_drift_when_a_run_reports_the_hour_anew_meanwhile(
     reported: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = StripeGateway.hourly_summaries
-    waiting = [reported.meter]
-
-    def summaries(*arguments: Any) -> Any:
-        for run in waiting[:]:
-            waiting.clear()
-            record_readings("acme", 7, HOUR)
-            run()
-        return real(*arguments)
-
-    monkeypatch.setattr(StripeGateway, "hourly_summaries", summaries)
+    meanwhile = reported_meanwhile(reported, monkeypatch, HOUR)
 
     assert reported.reconcile(segment=segment_of(reported, "acme"))["drift_events"] == 0
     assert reported.due_hours() == []
+    assert meanwhile == [1]
 
 
 def segment_of(stack: Stack, organization_id: str) -> int:
