@@ -41,7 +41,7 @@ test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and r
 test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
 
-test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (five minutes)
+test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
 	python -m tests.mutants
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
