@@ -1,7 +1,7 @@
 # Every target makes the environment it needs: a Python (3.11 to 3.14) and PyPI are enough. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment test test-deep test-mutants test-sam verify-stripe demo lock format \
+.PHONY: help environment quick test test-deep test-mutants test-sam verify-stripe demo lock format \
 	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -38,17 +38,23 @@ test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and r
 	$(PYTEST) -m "not sam_local and not deep"
 	@echo "Not run here: the built functions in the Lambda image (make test-sam, needs Docker); make test-deep"
 
+quick: $(ENVIRONMENT) ## Lint, types and the tests that need no database: the loop of a working day
+	ruff format --check --quiet .
+	ruff check --quiet .
+	mypy
+	$(PYTEST) -q -m "not dynamodb_local and not sam_local and not deep"
+
 test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
 
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
-	python -m tests.mutants
+	python -m programs.mutants
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local
 
 verify-stripe: $(ENVIRONMENT) ## Check what is assumed of Stripe: in the sandbox of STRIPE_SECRET_KEY, else the simulator
-	pytest -rs tests/assumptions $${STRIPE_SECRET_KEY:+--stripe-sandbox}
+	pytest -rs programs/assumptions $${STRIPE_SECRET_KEY:+--stripe-sandbox}
 
 format: $(ENVIRONMENT) ## Format the code and mend what ruff can mend
 	ruff format .
@@ -62,19 +68,19 @@ lock: $(ENVIRONMENT) ## Lock again after a change in pyproject.toml, and export 
 # --------------------------------------------------------------------------------------------------- on this machine
 
 demo: $(ENVIRONMENT) ## Bill a simulated day of real temperature records, and compare with Stripe's invoice
-	python -m tests.demo
+	python -m programs.demo
 
 stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111
-	python -m tests.simulator --host 0.0.0.0 --port $${PORT:-12111}
+	python -m stripe_simulator --host 0.0.0.0 --port $${PORT:-12111}
 
 dynamodb-local: $(ENVIRONMENT) ## Serve DynamoDB Local with the stack's tables on port 8000
-	python -m tests.dynamodb_local --port $${PORT:-8000}
+	python -m programs.local.dynamodb_local --port $${PORT:-8000}
 
 local: $(ENVIRONMENT) ## Serve both, with meters and a subscribed organisation, for `sam local`
-	python -m tests.sam_local.servers
+	python -m programs.local.servers
 
 invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and invoke the webhook function with it
-	python -m tests.sam_local.webhook_event $(EVENT) | \
+	python -m programs.local.webhook_event $(EVENT) | \
 		sam local invoke StripeWebhookFunction --event - $(SAM_LOCAL)
 
 # ------------------------------------------------------------------------------------------------------- operate
@@ -97,13 +103,13 @@ build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and wha
 	tools/build.sh
 
 bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three minutes)
-	python -W ignore -m tests.benchmarks.webhook
+	python -W ignore -m programs.benchmarks.webhook
 
 bench-metering: $(ENVIRONMENT) ## Measure metering from 1,000 to 50,000 due hours, beside the plain way and the floor
-	python -m tests.benchmarks.metering
+	python -m programs.benchmarks.metering
 
 bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
-	python -m tests.benchmarks.cold_start
+	python -m programs.benchmarks.cold_start
 
 deploy: build ## Deploy ENV=dev, staging or prod
 	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default) $(DEPLOY_ARGS)

@@ -21,16 +21,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from billing import clock, telemetry
+from billing.api.requests import read_range
 from billing.errors import BillingError, RefusedError
 from billing.metering.hours import oldest_due
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request
 from billing.stripe_gateway import stripe_gateway
-from billing.subscriptions.requests import read_range
-from billing.subscriptions.usage import totals, usage_between
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import SHARDS
+from billing.usage.reading import totals, usage_between
 from operations import backlog, connection, replay
 from operations.last_runs import last_runs
 from operations.picture import COLOURS, picture

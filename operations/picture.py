@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from billing.meters import METERS
-from billing.subscriptions.usage import HourOfUsage, State
+from billing.usage.reading import HourOfUsage, State
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 6

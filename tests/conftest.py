@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests import dynamodb_local
+from programs.local import dynamodb_local
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.simulator import Simulator
-    from tests.stack import Stack
+    from programs.local.stack import Stack
+    from stripe_simulator import Simulator
 
 RUN_FOLDER_VARIABLE = "SENSOR_BILLING_TEST_RUN_FOLDER"
 NO_DYNAMODB_LOCAL = "DynamoDB Local cannot be had"
+# What a test reaches over a socket; the others may open none.
+SERVERS = frozenset({"dynamodb_endpoint", "_simulator_of_the_process"})
 WEBHOOK_SECRET = "whsec_tests"
 
 hypothesis.settings.register_profile("quick", derandomize=True, deadline=None, max_examples=50)
@@ -37,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stripe-sandbox",
         action="store_true",
-        help="run tests/assumptions against the Stripe sandbox whose test key STRIPE_SECRET_KEY is",
+        help="run programs/assumptions against the Stripe sandbox whose test key STRIPE_SECRET_KEY is",
     )
 
 
@@ -80,10 +82,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent / "unit"):
-            item.add_marker(pytest.mark.disable_socket)
-        if "dynamodb" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "dynamodb_endpoint" in fixtures:
             item.add_marker(pytest.mark.dynamodb_local)
+        if fixtures.isdisjoint(SERVERS) and item.get_closest_marker("sam_local") is None:
+            item.add_marker(pytest.mark.disable_socket)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -185,7 +188,7 @@ def dynamodb(
 
 @pytest.fixture(scope="session")
 def _simulator_of_the_process() -> Iterator[Simulator]:
-    from tests.simulator import running_simulator
+    from stripe_simulator import running_simulator
 
     with running_simulator() as simulator:
         yield simulator
@@ -205,7 +208,7 @@ def simulator(_simulator_of_the_process: Simulator, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def stack(dynamodb: DynamoDBClient, dynamodb_endpoint: str, simulator: Simulator) -> Iterator[Stack]:
     """Give the test the whole stack, with empty tables, at five past eight of a Monday."""
-    from tests.stack import running_stack
+    from programs.local.stack import running_stack
 
     with running_stack(simulator, dynamodb_endpoint, start=datetime(2026, 11, 23, 8, 5, tzinfo=UTC)) as running:
         yield running

@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from billing.api.requests import read_range
 from billing.errors import (
     AlreadySubscribedError,
     BillingError,
@@ -29,11 +30,10 @@ from billing.errors import (
     UnavailableError,
 )
 from billing.settings import jwt_organization_claim, runs_under_sam_local
-from billing.subscriptions.requests import read_range
-from billing.subscriptions.usage import totals, usage_between
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.table import is_transient
 from billing.telemetry import count, described, flush, logger
+from billing.usage.reading import totals, usage_between
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
@@ -257,8 +257,8 @@ def open_checkout_session(
 ) -> CheckoutSessionAnswer:
     """Open a checkout session; the webhook tells what came of it."""
     # Imported here: importing stripe takes longer than everything else, and reading usage needs none of it.
+    from billing.api.checkout import open_checkout
     from billing.stripe_gateway import stripe_gateway
-    from billing.subscriptions.checkout import open_checkout
 
     session = open_checkout(
         organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway()
@@ -278,8 +278,8 @@ def open_portal_session(
     organization_id: OrganizationId, body: PortalRequest, idempotency_key: IdempotencyKey = None
 ) -> PortalSessionAnswer:
     """Open a session of Stripe's customer portal."""
+    from billing.api.checkout import open_portal
     from billing.stripe_gateway import stripe_gateway
-    from billing.subscriptions.checkout import open_portal
 
     return PortalSessionAnswer(url=open_portal(organization_id, body.return_url, idempotency_key, stripe_gateway()))
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.api.http_api import HttpApi
-from tests.simulator import Simulator
-from tests.stack import Stack, running_stack
+from programs.local.http_api import HttpApi
+from programs.local.stack import Stack, running_stack
+from stripe_simulator import Simulator
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from billing.tables.usage import UsageRecord
-from tests.api.http_api import HttpApi, with_claims
-from tests.stack import Stack
+from programs.local.http_api import HttpApi, with_claims
+from programs.local.stack import Stack
 
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "usage", None),

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from billing.api.checkout import open_checkout
 from billing.stripe_gateway import StripeGateway
 from billing.stripe_objects import CheckoutSession
-from billing.subscriptions.checkout import open_checkout
 from billing.tables.subscriptions import SubscriptionRecord
-from tests.api.http_api import HttpApi
-from tests.stack import Stack
+from programs.local.http_api import HttpApi
+from programs.local.stack import Stack
 
 CHECKOUT = "/organizations/acme/checkout-sessions"
 PORTAL = "/organizations/acme/portal-sessions"

@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from operations.openapi import document
-from tests.api.http_api import HttpApi
-from tests.cloudformation import read_template
+from programs.local.cloudformation import read_template
+from programs.local.http_api import HttpApi
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 

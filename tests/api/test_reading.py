@@ -7,9 +7,9 @@ import pytest
 
 from billing import clock, record_active_sensors, record_readings
 from billing.tables.usage import UsageRecord
+from programs.local.http_api import HttpApi
+from programs.local.stack import Stack
 from tests.api.conftest import START
-from tests.api.http_api import HttpApi
-from tests.stack import Stack
 
 USAGE = "/organizations/acme/usage"
 

@@ -44,7 +44,7 @@ from billing.tables.usage import UsageRecord, end_of, shard_of
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 START = datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
 NINE, TEN, ELEVEN = (f"2026-11-23T{hour:02}:00:00Z" for hour in (9, 10, 11))

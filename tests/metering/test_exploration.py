@@ -23,7 +23,7 @@ from tests.metering.story import Ending, Fault, Story, faults_for
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 TRANSPORTS = ("single", "stream")
 MOST_RECENT = ("arrival", "timestamp")

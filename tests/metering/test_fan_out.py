@@ -14,14 +14,14 @@ from moto import mock_aws
 from billing import queues
 from billing.errors import UnavailableError
 from billing.tables.usage import SHARDS
+from programs.local.stack import TimeLimit
 from tests.metering.usage import due_hour, put, subscribed
-from tests.stack import TimeLimit
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 SCHEDULE = {"scheduled_time": "2026-11-23T09:05:00Z"}
 

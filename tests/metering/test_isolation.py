@@ -15,7 +15,7 @@ from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 HEALTHY = 990
 LONG = "long-" + "x" * 1_500

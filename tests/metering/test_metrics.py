@@ -15,7 +15,7 @@ from tests.metering.usage import HOUR, due_hour, put, subscribed
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 
 def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:

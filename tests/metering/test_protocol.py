@@ -17,7 +17,7 @@ from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 NINE = format_time(HOUR)
 SENSORS, READINGS = "active_sensors", "temperature_readings"

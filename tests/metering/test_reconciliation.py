@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 ORGANIZATIONS = ("acme", "beta", "gone")
 READINGS = "temperature_readings"

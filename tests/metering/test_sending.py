@@ -17,13 +17,13 @@ from billing.metering.sending import ATTEMPTS, MeterEventSender
 from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway import StripeGateway
+from stripe_simulator import Simulator
 from tests.metering.usage import due_hour, put, subscribed
-from tests.simulator import Simulator
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 SESSIONS, STREAM = "POST /v2/billing/meter_event_session", "POST /v2/billing/meter_event_stream"
 SINGLE = "POST /v1/billing/meter_events"

@@ -13,7 +13,7 @@ from billing.tables.usage import end_of, shard_of
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from tests.stack import Stack
+    from programs.local.stack import Stack
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ import pytest
 from billing import telemetry
 from operations import connection
 from operations.cli import main
-from tests.simulator import Simulator
-from tests.stack import Stack, running_stack
+from programs.local.stack import Stack, running_stack
+from stripe_simulator import Simulator
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from billing import clock, record_active_sensors, record_readings
 from billing.tables.usage import UsageRecord, make_refused_due
 from operations import connection
 from operations.last_runs import SERVICE
-from tests.cloudformation import read_template
+from programs.local.cloudformation import read_template
+from programs.local.stack import Stack
 from tests.operations.conftest import START, Operate
-from tests.stack import Stack
 
 
 def _use(stack: Stack, organization_id: str, hours: int = 3) -> None:

@@ -15,8 +15,8 @@ from billing.settings import secrets_reader
 from billing.stripe_gateway import API_VERSION, StripeGateway, verify_signature
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
+from stripe_simulator import Simulator
 from tests.operations.conftest import Operate
-from tests.simulator import Simulator
 
 URL = "https://api.example.com/stripe/webhook"
 pytestmark = pytest.mark.usefixtures("simulator")

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests import dynamodb_local
-from tests.sam_local.servers import (
+from programs.local import dynamodb_local
+from programs.local.servers import (
     EVENTS,
     ORGANIZATION,
     READINGS,
@@ -32,8 +32,8 @@ from tests.sam_local.servers import (
     running_servers,
     secret_of,
 )
-from tests.sam_local.webhook_event import http_event
-from tests.simulator import sign
+from programs.local.webhook_event import http_event
+from stripe_simulator import sign
 
 pytestmark = pytest.mark.sam_local
 

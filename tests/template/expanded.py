@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
-from tests.cloudformation import read_template
+from programs.local.cloudformation import read_template
 
 Resource = dict[str, Any]
 _NO_VALUE = object()

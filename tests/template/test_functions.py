@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cloudformation import read_template
+from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
 from tests.template.source import ROOT, variables_read
 

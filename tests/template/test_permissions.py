@@ -15,7 +15,7 @@ WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 
-# What each function may do, by resource. tests/integration/test_permissions.py holds it against what the code does.
+# What each function may do, by resource. tests/template/test_permissions_used.py holds it against what the code does.
 GRANTED: dict[str, dict[str, set[str]]] = {
     "StripeWebhookFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cloudformation import read_template
+from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
 
 TABLES: dict[str, list[tuple[str, str, str]]] = {

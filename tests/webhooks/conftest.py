@@ -12,8 +12,8 @@ import pytest
 
 from billing.telemetry import logger
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
-from tests.simulator import Delivery
-from tests.stack import Stack
+from programs.local.stack import Stack
+from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls, hook
 
 Take = Callable[..., list[Delivery]]

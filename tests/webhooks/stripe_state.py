@@ -8,8 +8,8 @@ from typing import Any
 
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
-from tests.simulator import Delivery
-from tests.stack import Stack
+from programs.local.stack import Stack
+from stripe_simulator import Delivery
 
 ENDED = ("canceled", "incomplete_expired")
 

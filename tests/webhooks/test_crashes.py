@@ -15,8 +15,8 @@ from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
-from tests.simulator import Delivery
-from tests.stack import Stack
+from programs.local.stack import Stack
+from stripe_simulator import Delivery
 from tests.webhooks.calls import CRASHES, FAILURES, Calls, Crash, Disturbance
 from tests.webhooks.stripe_state import assert_follows_stripe
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from billing.stripe_gateway import stripe_gateway
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from functions.stripe_webhook import app
-from tests.simulator import Simulator, sign
-from tests.simulator.shapes import older_shape, with_expanded
-from tests.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
+from stripe_simulator import Simulator, sign
+from stripe_simulator.shapes import older_shape, with_expanded
 from tests.webhooks.calls import Calls, throttled
 from tests.webhooks.conftest import Output
 

@@ -15,8 +15,8 @@ from billing.stripe_gateway import StripeGateway
 from billing.tables.stripe_events import StripeEventRecord
 from billing.webhooks.events import METER_ERROR_REPORT
 from billing.webhooks.meter_errors import LONGEST_REPORT, REFUSED_FOR_GOOD
-from tests.simulator import Delivery
-from tests.stack import THIN_SECRET, Stack
+from programs.local.stack import THIN_SECRET, Stack
+from stripe_simulator import Delivery
 from tests.webhooks.calls import CRASHES, FAILURES, Calls, Crash
 from tests.webhooks.conftest import Output
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
-from tests import dynamodb_local
-from tests.simulator import Delivery
-from tests.stack import Stack
+from programs.local import dynamodb_local
+from programs.local.stack import Stack
+from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls
 from tests.webhooks.conftest import Take
 from tests.webhooks.stripe_state import assert_follows_stripe, assert_recorded_once

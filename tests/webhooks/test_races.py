@@ -19,8 +19,8 @@ from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import link_customer
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
-from tests.simulator import Delivery
-from tests.stack import Answer, Stack
+from programs.local.stack import Answer, Stack
+from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls, Crash, crash_before
 from tests.webhooks.conftest import Take
 from tests.webhooks.stripe_state import assert_follows_stripe

@@ -1,0 +1,94 @@
+"""To subscribe and to manage the subscription: pages of Stripe's that the organisation's browser is sent to."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+
+from billing.api.customers import customer_of
+from billing.api.requests import check_address, check_prices
+from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
+from billing.settings import allowed_price_ids, allowed_redirect_hosts
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_objects import CheckoutSession
+from billing.tables.subscriptions import SubscriptionRecord
+
+
+def open_checkout(
+    organization_id: str,
+    price_ids: Sequence[str],
+    success_url: str,
+    cancel_url: str,
+    request_key: str | None,
+    gateway: StripeGateway,
+) -> CheckoutSession:
+    """Open a checkout session in which the organisation's customer subscribes.
+
+    The same `request_key` again within 24 hours opens no second session. What comes of the session arrives by
+    webhook, which finds the organisation in `client_reference_id` and in the subscription's metadata.
+
+    Raises:
+        InvalidRequestError: a price or a host that is not allowed.
+        AlreadySubscribedError: the organisation has a living subscription.
+        StripeRefusedError: Stripe does not take these prices together, or the key came with other parameters before.
+        UnavailableError: the same request later can succeed.
+    """
+    check_prices(price_ids, allowed_price_ids())
+    hosts = allowed_redirect_hosts()
+    check_address("success_url", success_url, hosts)
+    check_address("cancel_url", cancel_url, hosts)
+    _refuse_second_subscription(organization_id, gateway)
+    request_key = request_key or uuid.uuid4().hex
+
+    def opened(customer_id: str) -> CheckoutSession:
+        key = _key("checkout", organization_id, customer_id, request_key)
+        return gateway.open_checkout(organization_id, customer_id, price_ids, success_url, cancel_url, key)
+
+    customer_id = customer_of(organization_id, gateway)
+    try:
+        return opened(customer_id)
+    except StripeNotFoundError:
+        # A price that is gone, or the customer: somebody deleted it at Stripe. Then it gets a successor.
+        if gateway.has_customer(customer_id):
+            raise
+        return opened(customer_of(organization_id, gateway, lost=customer_id))
+
+
+def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) -> None:
+    """Ask Stripe itself: the webhook that would tell the table may be on its way."""
+    record = SubscriptionRecord.of(organization_id, consistent=True)
+    if record is None:
+        return
+    for customer_id in sorted(record.customer_ids or ()):
+        if any(subscription.is_living for subscription in gateway.subscriptions_of_customer(customer_id)):
+            raise AlreadySubscribedError("The organisation has a subscription; the portal is where to change it")
+
+
+def open_portal(organization_id: str, return_url: str, request_key: str | None, gateway: StripeGateway) -> str:
+    """Open a session of Stripe's customer portal and return its address.
+
+    Raises:
+        InvalidRequestError: a host that is not allowed.
+        NotSubscribedError: the organisation has no customer, or it was deleted at Stripe.
+        StripeRefusedError: the portal is not set up in this Stripe account.
+        UnavailableError: the same request later can succeed.
+    """
+    check_address("return_url", return_url, allowed_redirect_hosts())
+    record = SubscriptionRecord.of(organization_id, consistent=True)
+    if record is None or not record.stripe_customer_id:
+        raise NotSubscribedError("The organisation has never begun a checkout")
+    customer_id = record.stripe_customer_id
+    try:
+        return gateway.open_portal(
+            customer_id, return_url, _key("portal", organization_id, customer_id, request_key or uuid.uuid4().hex)
+        )
+    except StripeNotFoundError:
+        if gateway.has_customer(customer_id):
+            raise
+        raise NotSubscribedError("The organisation's customer was deleted at Stripe") from None
+
+
+def _key(*parts: str) -> str:
+    """Return Stripe's idempotency key: another organisation with the same request key gets another."""
+    return f"{parts[0]}-{hashlib.sha256(repr(parts).encode()).hexdigest()}"

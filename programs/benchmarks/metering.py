@@ -1,0 +1,518 @@
+"""Measure metering: `make bench-metering`, or `python -m programs.benchmarks.metering --hours 1000 50000`.
+
+Every figure is taken in a process of its own, from the first query to the last write; DynamoDB Local and the simulator
+run in theirs. Processor time is that of the measured process alone (user and system, all threads), so it hardly
+depends on what else the machine does.
+
+- *stream*, *single*: a run over all due hours, as the function makes it, with each transport.
+- *plain*: the obvious program: for each organisation's hour and meter look up the customer, create one meter event.
+- *floor*: the calls that the stream run made, recorded and made again with nothing between: the same bodies posted to
+  Stripe, the same requests to DynamoDB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import groupby
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from programs.local import dynamodb_local
+from stripe_simulator.client import SimulatorClient
+
+ORGANIZATIONS = 2_100
+STRIPE_KEY = "sk_test_benchmark"
+# The plain way and the floor are measured over fewer hours: what they cost for one does not depend on how many.
+PLAIN_HOURS, FLOOR_HOURS = 1_000, 10_000
+
+
+# --- in the measured process
+
+
+def measured(work: Callable[[], Any]) -> dict[str, Any]:
+    """Do the work and return what it took."""
+    wall, processor = time.perf_counter(), time.process_time()
+    result = work()
+    return {
+        "result": result,
+        "processor_seconds": time.process_time() - processor,
+        "seconds": time.perf_counter() - wall,
+        "peak_mb": peak_mb(),
+    }
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has had resident."""
+    # Not getrusage's: a process starts with what the one that forked it had.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def run_all() -> dict[str, Any]:
+    """Bill all due hours, once."""
+    from billing import clock
+    from billing.metering.invocation import work_off_shards
+    from billing.tables.usage import SHARDS
+
+    return work_off_shards(range(SHARDS), clock.utc_now()).as_dict()
+
+
+def run_profiled() -> dict[str, Any]:
+    """Bill all due hours under cProfile, in one thread, and print where the time goes."""
+    import cProfile
+    import pstats
+
+    from billing.metering import invocation
+
+    vars(invocation)["ThreadPoolExecutor"] = InlineExecutor
+    profile = cProfile.Profile()
+    summary = profile.runcall(run_all)
+    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
+    return dict(summary)
+
+
+class InlineExecutor:
+    """Make the calls of an executor in this thread, where a profiler sees them."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __enter__(self) -> InlineExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, function: Callable[..., Any], *iterables: Any) -> Iterator[Any]:
+        return map(function, *iterables)
+
+
+def run_plainly() -> dict[str, Any]:
+    """Look up the customer and create one meter event, for each organisation's hour and meter."""
+    import boto3
+    import stripe
+
+    from billing.meters import METERS
+
+    dynamodb = boto3.client("dynamodb")
+    client = stripe.StripeClient(STRIPE_KEY, base_addresses={"api": os.environ["STRIPE_API_BASE"]})
+    items = dynamodb.scan(TableName="UsageTable")["Items"]
+    for item in items:
+        hour = f"{item['organization_id']['S']}:{item['window_start']['S']}"
+        for meter in METERS:
+            found = dynamodb.get_item(
+                TableName="SubscriptionsTable", Key={"organization_id": item["organization_id"]}, ConsistentRead=True
+            )
+            client.v1.billing.meter_events.create(
+                {
+                    "event_name": meter.event_name,
+                    "identifier": f"plain:{hour}:{meter.event_name}",
+                    "payload": {
+                        "stripe_customer_id": found["Item"]["stripe_customer_id"]["S"],
+                        "value": item[meter.event_name]["N"],
+                    },
+                }
+            )
+    return {"hours": len(items)}
+
+
+def record_calls() -> list[tuple[str, Any]]:
+    """Bill all due hours and return every call made, in order: ("dynamodb", …) and ("stripe", …)."""
+    import stripe
+
+    from billing.tables.table import client
+
+    calls: list[tuple[str, Any]] = []
+    dynamodb: Any = client()
+    call_dynamodb, request = dynamodb._make_api_call, stripe.RequestsClient.request
+
+    def recorded_call(operation: str, params: Any) -> Any:
+        calls.append(("dynamodb", (operation, params)))
+        return call_dynamodb(operation, params)
+
+    def recorded_request(self: Any, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
+        calls.append(("stripe", (method, url, dict(headers), post_data)))
+        return request(self, method, url, headers, post_data, **more)
+
+    dynamodb._make_api_call = recorded_call
+    stripe.RequestsClient.request = recorded_request  # type: ignore[method-assign]
+    run_all()
+    return calls
+
+
+def make_calls(calls: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make recorded calls again, as many at once as a run does, and those of one step before those of the next."""
+    import boto3
+    import requests
+    from botocore.config import Config
+
+    dynamodb: Any = boto3.client("dynamodb", config=Config(max_pool_connections=32))
+    session = requests.Session()
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
+
+    def make(call: tuple[str, Any]) -> None:
+        kind, arguments = call
+        if kind == "dynamodb":
+            dynamodb._make_api_call(*arguments)
+            return
+        method, url, headers, body = arguments
+        answer = session.request(method, url, headers=headers, data=body)
+        answer.raise_for_status()
+        answer.json()
+
+    def step(call: tuple[str, Any]) -> str:
+        return call[1][0] if call[0] == "dynamodb" else "stripe"
+
+    with ThreadPoolExecutor(16) as executor:
+        for _, group in groupby(calls, step):
+            for _ in executor.map(make, group):
+                pass
+    return {"calls": len(calls)}
+
+
+def measure_units() -> dict[str, Any]:
+    """Bill all due hours, and return DynamoDB's calls and the units that its reads consume."""
+    from billing.tables.table import client
+
+    dynamodb: Any = client()
+    call_dynamodb = dynamodb._make_api_call
+    calls: Counter[str] = Counter()
+    units: Counter[str] = Counter()
+
+    def counted(operation: str, params: Any) -> Any:
+        answer = call_dynamodb(operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
+        consumed = answer.get("ConsumedCapacity", [])
+        for each in consumed if isinstance(consumed, list) else [consumed]:
+            units[f"{operation} {each['TableName']}"] += each["CapacityUnits"]
+        calls[operation] += 1
+        return answer
+
+    dynamodb._make_api_call = counted
+    summary = run_all()
+    return {"calls": calls, "units": units, "hours": summary["hours"], "written": units_of_an_hours_writes()}
+
+
+def units_of_an_hours_writes() -> dict[str, Any]:
+    """Return the units, the index's included, of an hour's writes: the writer's, the declaration, the settlement.
+
+    DynamoDB Local tells none for statements in PartiQL, so the same changes are made by UpdateItem here.
+    """
+    from billing.tables.table import client
+
+    totals = {"M": {"active_sensors": {"N": "3"}, "temperature_readings": {"N": "120"}}}
+    now, customer = {"S": "2026-11-23T09:05:00Z"}, {"S": "cus_00000000000000"}
+    writes: dict[str, tuple[str, Any]] = {
+        "count": (
+            "SET due_shard = :s, due_at = :t ADD temperature_readings :one",
+            {":s": {"N": "3"}, ":t": now, ":one": {"N": "1"}},
+        ),
+        "declare": (
+            "SET sending = :m, sending_since = :t, revision = :r, reported_to = :c",
+            {":m": totals, ":t": now, ":r": {"N": "1"}, ":c": customer},
+        ),
+        "settle": (
+            "SET reported = :m, reported_at = :t REMOVE sending, sending_since, due_shard, due_at",
+            {":m": totals, ":t": now},
+        ),
+    }
+    found = {}
+    for name, (expression, values) in writes.items():
+        answer: Any = client().update_item(
+            TableName="UsageTable",
+            Key={"organization_id": {"S": "units"}, "window_start": {"S": "2026-11-23T08:00:00Z"}},
+            UpdateExpression=expression,
+            ExpressionAttributeValues=values,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        found[name] = answer["ConsumedCapacity"]["CapacityUnits"]
+    return found
+
+
+def child(way: str, path: str) -> None:
+    """Measure one way and print it as JSON."""
+    import billing.metering.invocation
+
+    if way == "record":
+        Path(path).write_text(json.dumps(record_calls()))
+        print(json.dumps({}))
+        return
+    if way == "floor":
+        calls = json.loads(Path(path).read_text())
+        print(json.dumps(measured(lambda: make_calls(calls))))
+        return
+    ways: dict[str, Callable[[], Any]] = {
+        "run": run_all,
+        "profile": run_profiled,
+        "plain": run_plainly,
+        "units": measure_units,
+    }
+    # What the first use makes (clients, connections) is part of every run; what an import costs is not.
+    assert billing.metering.invocation
+    print(json.dumps(measured(ways[way])))
+
+
+# --- in the process that measures
+
+
+class Bench:
+    """Seed tables and start measured processes, each with tables of its own."""
+
+    def __init__(
+        self, dynamodb_endpoint: str, stripe_base: str, stripe_process_id: int, dynamodb_process_id: int
+    ) -> None:
+        self.simulator = SimulatorClient(stripe_base)
+        self.process_ids = {"simulator": stripe_process_id, "DynamoDB Local": dynamodb_process_id}
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "STRIPE_"))},
+            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_endpoint,
+            "AWS_SECRET_ACCESS_KEY": "benchmark",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "STRIPE_API_BASE": stripe_base,
+            "STRIPE_METER_EVENTS_BASE": stripe_base,
+            "STRIPE_SECRET_KEY": STRIPE_KEY,
+            "METER_EVENTS_PER_SECOND": "1000000",
+            "POWERTOOLS_SERVICE_NAME": "metering",
+            "POWERTOOLS_LOG_LEVEL": "WARNING",
+        }
+        self.endpoint = dynamodb_endpoint
+        self.tables = 0
+        self.customers: list[str] = []
+
+    def make_account(self) -> None:
+        """Make the meters and customers in Stripe."""
+        import stripe
+
+        from billing.meters import METERS
+
+        client = stripe.StripeClient(STRIPE_KEY, base_addresses={"api": self.environment["STRIPE_API_BASE"]})
+        for meter in METERS:
+            client.v1.billing.meters.create(
+                {
+                    "display_name": meter.display_name,
+                    "event_name": meter.event_name,
+                    "event_time_window": "hour",
+                    "default_aggregation": {"formula": meter.formula},
+                }
+            )
+        with ThreadPoolExecutor(4) as executor:
+            self.customers = list(executor.map(lambda _: client.v1.customers.create({}).id, range(ORGANIZATIONS)))
+
+    def seed(self, hours: int) -> None:
+        """Make tables with so many due hours, of as many organisations as there are, for the next measurement."""
+        from billing import clock
+        from billing.tables.usage import end_of, shard_of
+
+        self.tables += 1
+        self.environment["AWS_ACCESS_KEY_ID"] = os.environ["AWS_ACCESS_KEY_ID"] = f"benchmark{self.tables}"
+        os.environ["AWS_SECRET_ACCESS_KEY"] = "benchmark"
+        client = dynamodb_local.client_for(self.endpoint)
+        dynamodb_local.create_tables(client)
+        latest = clock.hour_of(clock.utc_now()) - timedelta(hours=1)
+        subscriptions, usage = [], []
+        for number in range(hours):
+            back, which = divmod(number, ORGANIZATIONS)
+            # Another organisation for each measurement: Stripe remembers the identifiers.
+            organization_id = f"organization-{self.tables}-{which:05}"
+            window_start = clock.format_time(latest - timedelta(hours=back))
+            usage.append(
+                {
+                    "organization_id": {"S": organization_id},
+                    "window_start": {"S": window_start},
+                    "active_sensors": {"N": str(1 + which % 90)},
+                    "temperature_readings": {"N": str(60 + which)},
+                    "due_shard": {"N": str(shard_of(organization_id))},
+                    "due_at": {"S": end_of(window_start)},
+                }
+            )
+            if not back:
+                subscriptions.append(
+                    {
+                        "organization_id": {"S": organization_id},
+                        "stripe_customer_id": {"S": self.customers[which]},
+                        "stripe_subscription_id": {"S": f"sub_{which:014}"},
+                        "status": {"S": "active"},
+                        "current_period_start": {"S": "2026-11-01T00:00:00Z"},
+                        "current_period_end": {"S": "2026-12-01T00:00:00Z"},
+                        "cancel_at_period_end": {"BOOL": False},
+                        "price_ids": {"L": [{"S": "price_sensors"}, {"S": "price_readings"}]},
+                        "customer_ids": {"SS": [self.customers[which]]},
+                        "version": {"N": "3"},
+                        "created_at": {"S": "2026-11-01T00:00:00Z"},
+                        "updated_at": {"S": "2026-11-01T00:00:00Z"},
+                    }
+                )
+        self._write(client, "SubscriptionsTable", subscriptions)
+        self._write(client, "UsageTable", usage)
+
+    def _write(self, client: Any, table: str, items: Sequence[Any]) -> None:
+        def write(start: int) -> None:
+            puts = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            client.batch_write_item(RequestItems={table: puts})
+
+        with ThreadPoolExecutor(4) as executor:
+            for _ in executor.map(write, range(0, len(items), 25)):
+                pass
+
+    def measure(self, way: str, transport: str = "stream", path: str = "") -> dict[str, Any]:
+        """Measure in a process of its own; add Stripe's requests, and how busy the two servers were meanwhile."""
+        requests = self.simulator.state()["requests"]["by_route"]
+        busy = {name: _processor_seconds(process_id) for name, process_id in self.process_ids.items()}
+        answer = subprocess.run(
+            [sys.executable, "-m", "programs.benchmarks.metering", "--child", way, "--path", path],
+            env=self.environment | {"METER_EVENT_TRANSPORT": transport},
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        figures: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+        after = self.simulator.state()["requests"]["by_route"]
+        figures["requests"] = sum(count for route, count in after.items() if "meter_event" in route) - sum(
+            count for route, count in requests.items() if "meter_event" in route
+        )
+        figures["busy"] = {
+            name: (_processor_seconds(process_id) - busy[name]) / figures["seconds"]
+            for name, process_id in self.process_ids.items()
+            if "seconds" in figures
+        }
+        return figures
+
+
+def _processor_seconds(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def running_simulator() -> Iterator[tuple[str, int]]:
+    """Run a simulator in a process of its own, without a log; yield its address and process id."""
+    command = [
+        sys.executable,
+        "-m",
+        "stripe_simulator",
+        "--port",
+        "0",
+        "--log-limit",
+        "0",
+        "--idempotency-limit",
+        "1000",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[-1], process.pid
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Measure all ways and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m programs.benchmarks.metering", description=main.__doc__)
+    parser.add_argument("--hours", type=int, nargs="*", default=[1_000, 10_000, 50_000], help="due hours of the runs")
+    parser.add_argument("--ways", nargs="*", default=["stream", "single", "plain", "floor", "units"])
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--path", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child, arguments.path)
+        return
+    with dynamodb_local.running_dynamodb_local() as server, running_simulator() as (address, process_id):
+        bench = Bench(server.endpoint, address, process_id, server.process_id or os.getpid())
+        bench.make_account()
+        _measure_all(bench, arguments.hours, arguments.ways)
+
+
+def _measure_all(bench: Bench, sizes: Sequence[int], ways: Sequence[str]) -> None:
+    print(
+        f"{'way':8}{'hours':>8}{'hours/s':>9}{'events/s':>10}{'ms/hour':>9}{'hours/cpu s':>13}{'peak MB':>9}"
+        f"{'requests':>10}{'simulator busy':>16}{'DynamoDB busy':>15}"
+    )
+    runs: dict[tuple[str, int], dict[str, Any]] = {}
+    for way in ("stream", "single"):
+        for hours in sizes if way in ways else ():
+            bench.seed(hours)
+            runs[way, hours] = figures = bench.measure("run", way)
+            assert figures["result"]["settled"] == hours, figures
+            _show(way, hours, 2 * hours, figures)
+    if "plain" in ways:
+        bench.seed(PLAIN_HOURS)
+        runs["plain", PLAIN_HOURS] = bench.measure("plain")
+        _show("plain", PLAIN_HOURS, 2 * PLAIN_HOURS, runs["plain", PLAIN_HOURS])
+    if "floor" in ways:
+        path = dynamodb_local.CACHE_FOLDER / "recorded-calls.json"
+        bench.seed(FLOOR_HOURS)
+        recorded = bench.environment["AWS_ACCESS_KEY_ID"]
+        bench.measure("record", path=str(path))
+        bench.tables -= 1
+        bench.environment["AWS_ACCESS_KEY_ID"] = recorded
+        _drop_tables(bench)
+        bench.seed(FLOOR_HOURS)
+        runs["floor", FLOOR_HOURS] = bench.measure("floor", path=str(path))
+        path.unlink()
+        _show("floor", FLOOR_HOURS, 2 * FLOOR_HOURS, runs["floor", FLOOR_HOURS])
+    if "units" in ways:
+        bench.seed(PLAIN_HOURS)
+        found = bench.measure("units")["result"]
+        print(f"\nDynamoDB for {found['hours']} hours: calls {found['calls']}, read units {found['units']}")
+        print(f"write units of an hour: {found['written']}")
+    if "profile" in ways:
+        bench.seed(FLOOR_HOURS)
+        bench.measure("profile")
+    _conclude(runs)
+
+
+def _drop_tables(bench: Bench) -> None:
+    client = dynamodb_local.client_for(bench.endpoint)
+    for name in dynamodb_local.table_definitions():
+        client.delete_table(TableName=name)
+
+
+def _cost(figures: dict[str, Any], hours: int) -> float:
+    return 1000 * float(figures["processor_seconds"]) / hours
+
+
+def _show(way: str, hours: int, events: int, figures: dict[str, Any]) -> None:
+    seconds, processor = figures["seconds"], figures["processor_seconds"]
+    print(
+        f"{way:8}{hours:8}{hours / seconds:9.0f}{events / seconds:10.0f}{_cost(figures, hours):9.3f}"
+        f"{hours / processor:13.0f}{figures['peak_mb']:9.1f}{figures['requests']:10}"
+        f"{figures['busy']['simulator']:16.0%}{figures['busy']['DynamoDB Local']:15.0%}",
+        flush=True,
+    )
+
+
+def _conclude(runs: dict[tuple[str, int], dict[str, Any]]) -> None:
+    costs = {key: _cost(figures, key[1]) for key, figures in runs.items()}
+    sizes = sorted(hours for way, hours in runs if way == "stream")
+    if not sizes:
+        return
+    smallest, largest = sizes[0], sizes[-1]
+    print()
+    if ("plain", PLAIN_HOURS) in runs:
+        ratio = costs["plain", PLAIN_HOURS] / costs["stream", largest]
+        print(f"hours a processor second, stream : plain              {ratio:6.1f}   (goal: at least 10)")
+    if ("floor", FLOOR_HOURS) in runs and ("stream", FLOOR_HOURS) in runs:
+        ratio = costs["stream", FLOOR_HOURS] / costs["floor", FLOOR_HOURS]
+        print(f"processor time, stream : floor                        {ratio:6.2f}   (goal: at most 1.5)")
+    ratio = costs["stream", largest] / costs["stream", smallest]
+    print(f"cost an hour, {largest} : {smallest} hours {ratio:27.2f}   (goal: at most 1.2)")
+    growth = runs["stream", largest]["peak_mb"] - runs["stream", smallest]["peak_mb"]
+    print(f"peak memory, {largest} - {smallest} hours {growth:25.1f} MB (goal: at most 30)")
+    for hours in sizes:
+        wanted, made = ceil(2 * hours / 100) + 1, runs["stream", hours]["requests"]
+        print(f"requests for {2 * hours} events {made:31}   (goal: {wanted})")
+
+
+if __name__ == "__main__":
+    main()

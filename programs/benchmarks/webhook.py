@@ -1,0 +1,456 @@
+"""Measure a warm webhook beside others that refresh the same subscription; `make bench-webhook`.
+
+All run in this process, in turn for every event, against DynamoDB Local and the Stripe simulator, each a process
+of its own on loopback:
+
+    this handler      functions/stripe_webhook, as deployed
+    … without claims  the same, not telling others that it is about to fetch
+    Powertools        the same refresh as an `idempotent_function`, with its DynamoDB store
+    look up first     the plain order: look the event up, refresh, record it
+    floor             the least code that verifies the HMAC and makes this handler's calls: one botocore client, one
+                      HTTP connection, no log and no metrics
+
+Only the way to "once" differs between all but the floor: request, signature, fetch, log and metrics are the same code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import hmac
+import http.client
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from programs.local import dynamodb_local
+from stripe_simulator import sign
+from stripe_simulator.client import SimulatorClient
+
+SECRET = "whsec_benchmark"
+IDEMPOTENCY_TABLE = "IdempotencyTable"
+READS = ("GetItem", "BatchGetItem", "Query")
+Handler = Callable[[dict[str, Any]], int]
+
+
+@dataclass
+class Measured:
+    """Hold what one kind of event cost one variant: milliseconds of each event, and the counts of an average one."""
+
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    calls: float = 0
+    read_units: float = 0
+    write_units: float = 0
+    stripe_calls: float = 0
+
+
+def main() -> None:
+    """Measure and print the tables as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m programs.benchmarks.webhook", description=main.__doc__)
+    parser.add_argument("--events", type=int, default=600, help="new events of each variant, and as many duplicates")
+    arguments = parser.parse_args()
+    with running() as bench:
+        bench.count(20)
+        for batch in range(arguments.events // 50):
+            bench.time(50, warm_up=batch == 0)
+        races = {name: bench.race(name, 40, 25) for name in ("this handler", "Powertools", "look up first")}
+        bench.print_tables(arguments.events, races)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Bench]:
+    """Start the servers, and subscribe one organisation for each variant."""
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="benchmark",
+        AWS_SECRET_ACCESS_KEY="benchmark",
+        AWS_DEFAULT_REGION="eu-central-1",
+        AWS_REGION="eu-central-1",
+        POWERTOOLS_SERVICE_NAME="webhook",
+        STRIPE_SECRET_KEY="sk_test_benchmark",
+        STRIPE_WEBHOOK_SECRETS=SECRET,
+    )
+    command = [sys.executable, "-m", "stripe_simulator", "--port", "0", "--log-limit", "0"]
+    with (
+        dynamodb_local.running_dynamodb_local() as database,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulator,
+    ):
+        assert simulator.stdout is not None
+        base_url = simulator.stdout.readline().split()[-1]
+        os.environ.update(
+            AWS_ENDPOINT_URL_DYNAMODB=database.endpoint, STRIPE_API_BASE=base_url, STRIPE_METER_EVENTS_BASE=base_url
+        )
+        tables = dynamodb_local.client_for(database.endpoint)
+        dynamodb_local.create_tables(tables)
+        tables.create_table(
+            TableName=IDEMPOTENCY_TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        )
+        try:
+            yield Bench(base_url)
+        finally:
+            simulator.terminate()
+
+
+class Bench:
+    """Make events of each variant's subscription, and have them handled."""
+
+    def __init__(self, base_url: str) -> None:
+        import stripe
+
+        from functions.stripe_webhook import app
+
+        self.app = vars(app)
+        self.control = SimulatorClient(base_url)
+        self.stripe = stripe.StripeClient("sk_test_benchmark", base_addresses={"api": base_url})
+        self.handlers: dict[str, Handler] = {
+            "this handler": self._through(self.app["deliver"]),
+            "… without claims": self._through(without_claims(self.app["deliver"])),
+            "Powertools": self._through(powertools_deliver()),
+            "look up first": self._through(look_up_first),
+            "floor": Floor(base_url).handle,
+        }
+        self.measured: dict[tuple[str, str], Measured] = defaultdict(Measured)
+        self.control.add_destination("http://localhost/stripe/webhook", secret=SECRET)
+        product = self.stripe.v1.products.create({"name": "Sensor monitoring"})
+        price = self.stripe.v1.prices.create(
+            {"product": product.id, "currency": "eur", "unit_amount": 100, "recurring": {"interval": "month"}}
+        )
+        self.subscriptions: dict[str, str] = {}
+        for name in self.handlers:
+            customer = self.stripe.v1.customers.create({})
+            subscription = self.stripe.v1.subscriptions.create(
+                {"customer": customer.id, "items": [{"price": price.id}], "metadata": {"organization_id": name}}
+            )
+            self.subscriptions[name] = subscription.id
+            created = self.control.take_deliveries("customer.subscription.created")[0]
+            # The first event is this handler's for all of them: each starts from the same record.
+            assert self.handlers["this handler"](http_event(created["body"].encode())) == 200
+        self.control.take_deliveries()
+
+    def _through(self, deliver: Callable[..., Any]) -> Handler:
+        def handle(event: dict[str, Any]) -> int:
+            self.app["deliver"] = deliver
+            return int(self.app["handler"](event, None)["statusCode"])
+
+        return handle
+
+    def events(self, name: str, how_many: int) -> list[dict[str, Any]]:
+        """Change a variant's subscription so many times; return the requests that tell of it."""
+        for _ in range(how_many):
+            self.stripe.v1.subscriptions.update(self.subscriptions[name], {"description": str(time.time_ns())})
+        deliveries = self.control.take_deliveries("customer.subscription.updated")
+        return [http_event(delivery["body"].encode()) for delivery in deliveries]
+
+    def time(self, how_many: int, *, warm_up: bool) -> None:
+        """Time new events and their duplicates, all variants in turn, in an order that goes round."""
+        requests = {name: self.events(name, how_many) for name in self.handlers}
+        names = list(self.handlers)
+        for kind in ("new", "duplicate"):
+            for number in range(how_many):
+                for name in names[number % len(names) :] + names[: number % len(names)]:
+                    measured, handle = self.measured[name, kind], self.handlers[name]
+                    with silence():
+                        wall, processor = time.perf_counter(), time.process_time()
+                        status = handle(requests[name][number])
+                        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+                    assert status == 200, name
+                    if not (warm_up and number < 25):
+                        measured.wall.append(wall * 1000)
+                        measured.processor.append(processor * 1000)
+
+    def count(self, how_many: int) -> None:
+        """Count calls and capacity units, in a pass of its own that is not timed."""
+        from botocore.client import BaseClient
+
+        real = BaseClient._make_api_call  # type: ignore[attr-defined]
+        counted: Counter[str] = Counter()
+
+        def make_api_call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            units = "read" if operation in READS else "write"
+            counted["calls"] += 1
+            try:
+                answer = real(client, operation, {**parameters, "ReturnConsumedCapacity": "TOTAL"})
+            except client.exceptions.ConditionalCheckFailedException:
+                # DynamoDB bills a write whose condition fails, and does not say how much: one unit up to 1 KB.
+                counted[units] += 1
+                raise
+            used = answer.get("ConsumedCapacity", [])
+            counted[units] += sum(each["CapacityUnits"] for each in (used if isinstance(used, list) else [used]))
+            return answer
+
+        BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
+        try:
+            for name, handle in self.handlers.items():
+                requests = self.events(name, how_many)
+                for kind in ("new", "duplicate"):
+                    counted.clear()
+                    asked = self.control.state()["requests"]["total"]
+                    for request in requests:
+                        with silence():
+                            assert handle(request) == 200, name
+                    measured = self.measured[name, kind]
+                    measured.calls = counted["calls"] / how_many
+                    measured.read_units, measured.write_units = counted["read"] / how_many, counted["write"] / how_many
+                    measured.stripe_calls = (self.control.state()["requests"]["total"] - asked) / how_many
+        finally:
+            BaseClient._make_api_call = real  # type: ignore[attr-defined]
+
+    def race(self, name: str, how_many: int, racers: int) -> tuple[int, Counter[int]]:
+        """Deliver events each `racers` times at the same moment; return the effects too many, and the answers."""
+        from billing.tables.subscriptions import SubscriptionRecord
+
+        handle, start = self.handlers[name], threading.Barrier(racers)
+        too_many, answers = 0, Counter[int]()
+
+        def race(request: dict[str, Any]) -> int:
+            start.wait()
+            return handle(request)
+
+        with ThreadPoolExecutor(racers) as threads, silence():
+            for request in self.events(name, how_many):
+                before = SubscriptionRecord.of(name, consistent=True)
+                answers.update(threads.map(race, [request] * racers))
+                after = SubscriptionRecord.of(name, consistent=True)
+                assert before is not None
+                assert after is not None
+                too_many += int(after.version) - int(before.version) - 1
+        return too_many, answers
+
+    def print_tables(self, how_many: int, races: dict[str, tuple[int, Counter[int]]]) -> None:
+        """Print everything as Markdown."""
+        print(f"{how_many} events of each kind, {os.cpu_count()} cores, {platform.machine()}, ", end="")
+        print(f"{platform.python_implementation()} {platform.python_version()}\n")
+        for kind, title in (("new", "New events"), ("duplicate", "Duplicates")):
+            floor = statistics.median(self.measured["floor", kind].wall)
+            print(
+                f"| {title} | median ms | p99 ms | of the floor | processor ms | DynamoDB calls | read units |", end=""
+            )
+            print(" write units | Stripe calls |\n|---|---|---|---|---|---|---|---|---|")
+            for name in self.handlers:
+                each = self.measured[name, kind]
+                median, p99 = statistics.median(each.wall), statistics.quantiles(each.wall, n=100)[98]
+                print(
+                    f"| {name} | {median:.2f} | {p99:.2f} | {median / floor:.2f} "
+                    f"| {statistics.median(each.processor):.2f} | {each.calls:g} | {each.read_units:g} "
+                    f"| {each.write_units:g} | {each.stripe_calls:g} |"
+                )
+            print()
+        print("| 1,000 racing duplicates: 40 events, 25 at once | let through twice | answered 200 | answered 500 |")
+        print("|---|---|---|---|")
+        for name, (too_many, answers) in races.items():
+            print(f"| {name} | {too_many} | {answers[200]} | {answers[500]} |")
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Let the log and the metrics be written, to nowhere."""
+    from billing.telemetry import logger
+
+    nowhere = io.StringIO()
+    handler: Any = logger.registered_handler
+    before = handler.setStream(nowhere)
+    try:
+        with contextlib.redirect_stdout(nowhere):
+            yield
+    finally:
+        if before is not None:
+            handler.setStream(before)
+
+
+# ------------------------------------------------------------------------------------------- the ways to compare with
+
+
+def refresh(event: Any, gateway: Any) -> str:
+    """Refresh the subscription as this handler does, but for the event's record: under its version, until it is in."""
+    from billing import clock
+    from billing.tables.subscriptions import SubscriptionRecord
+    from billing.tables.table import client
+    from billing.webhooks import ledger
+    from billing.webhooks.events import subscription_pointer
+    from billing.webhooks.refresh import fetch
+
+    pointer = subscription_pointer(event)
+    assert pointer is not None
+    organization_id = str(pointer.organization_id)
+    while True:
+        record = SubscriptionRecord.of(organization_id)
+        fetched = fetch(gateway, organization_id, pointer, record)
+        assert record is not None
+        assert fetched is not None
+        try:
+            client().update_item(
+                TableName=SubscriptionRecord.name(),
+                Key={"organization_id": {"S": organization_id}},
+                **ledger._update(record, fetched, None, clock.utc_now()),
+            )
+        except client().exceptions.ConditionalCheckFailedException:
+            continue
+        return organization_id
+
+
+def without_claims(deliver: Callable[..., Any]) -> Callable[..., Any]:
+    """Return this handler's way without the call that lets deliveries which come together share a fetch."""
+    from billing.webhooks import ledger
+
+    def unclaimed(event: Any, gateway: Any) -> Any:
+        claim, ledger.claim = ledger.claim, lambda organization_id, record: True
+        try:
+            return deliver(event, gateway)
+        finally:
+            ledger.claim = claim
+
+    return unclaimed
+
+
+def look_up_first(event: Any, gateway: Any) -> Any:
+    """Look the event up, work, record it."""
+    from billing import clock
+    from billing.tables.stripe_events import StripeEventRecord
+    from billing.webhooks.delivery import Delivered
+
+    if StripeEventRecord.recorded(event.event_id):
+        return Delivered("duplicate")
+    organization_id = refresh(event, gateway)
+    StripeEventRecord.made(
+        event.event_id, event.event_type, event.created, "processed", organization_id, clock.utc_now()
+    ).save()
+    return Delivered("processed", organization_id)
+
+
+def powertools_deliver() -> Callable[..., Any]:
+    """Return the refresh under Powertools' Idempotency."""
+    from aws_lambda_powertools.utilities.idempotency import (
+        DynamoDBPersistenceLayer,
+        IdempotencyConfig,
+        idempotent_function,
+    )
+
+    from billing.webhooks.delivery import Delivered
+
+    # Without a Lambda context it warns that a crash would block the event until the record expires.
+    warnings.filterwarnings("ignore", module="aws_lambda_powertools")
+    working = threading.local()
+
+    @idempotent_function(  # type: ignore[untyped-decorator]
+        data_keyword_argument="event_id",
+        persistence_store=DynamoDBPersistenceLayer(table_name=IDEMPOTENCY_TABLE),
+        config=IdempotencyConfig(expires_after_seconds=90 * 86400),
+    )
+    def once(*, event_id: str) -> dict[str, Any]:
+        return {"outcome": "processed", "organization_id": refresh(working.event, working.gateway)}
+
+    def deliver(event: Any, gateway: Any) -> Any:
+        working.event, working.gateway = event, gateway
+        return Delivered(**once(event_id=event.event_id))
+
+    return deliver
+
+
+class Floor:
+    """Make this handler's calls with nothing around them."""
+
+    def __init__(self, base_url: str) -> None:
+        import boto3
+
+        self.client = boto3.client("dynamodb")
+        self.connection = http.client.HTTPConnection(base_url.removeprefix("http://"))
+
+    def handle(self, http_event: dict[str, Any]) -> int:
+        """Verify, read, claim, fetch, write."""
+        body, header = http_event["body"], http_event["headers"]["stripe-signature"]
+        timestamp, signature = (part.partition("=")[2] for part in header.split(",")[:2])
+        expected = hmac.new(SECRET.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, signature):
+            return 400
+        event = json.loads(body)
+        subject = event["data"]["object"]
+        organization_id = subject["metadata"]["organization_id"]
+        key = {"organization_id": {"S": organization_id}}
+        found: Any = self.client.batch_get_item(
+            RequestItems={
+                "StripeEventsTable": {"Keys": [{"event_id": {"S": event["id"]}}], "ProjectionExpression": "event_id"},
+                "SubscriptionsTable": {"Keys": [key]},
+            }
+        )["Responses"]
+        if found["StripeEventsTable"]:
+            return 200
+        (record,) = found["SubscriptionsTable"]
+        self.client.update_item(
+            TableName="SubscriptionsTable",
+            Key=key,
+            UpdateExpression="SET refreshing_since = :now",
+            ConditionExpression="version = :version "
+            "AND (attribute_not_exists(refreshing_since) OR refreshing_since <= :void)",
+            ExpressionAttributeValues={
+                ":now": {"N": f"{time.time():.3f}"},
+                ":void": {"N": f"{time.time() - 3:.3f}"},
+                ":version": record["version"],
+            },
+        )
+        self.connection.request(
+            "GET",
+            f"/v1/subscriptions?customer={subject['customer']}&status=all&limit=100",
+            headers={"Authorization": "Bearer sk_test_benchmark"},
+        )
+        (subscription,) = json.loads(self.connection.getresponse().read())["data"]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        item = record | {
+            "status": {"S": subscription["status"]},
+            "version": {"N": str(int(record["version"]["N"]) + 1)},
+            "last_event_id": {"S": event["id"]},
+            "fetched_at": {"S": now},
+            "updated_at": {"S": now},
+        }
+        recorded = {
+            "event_id": {"S": event["id"]},
+            "event_type": {"S": event["type"]},
+            "created": {"N": str(event["created"])},
+            "outcome": {"S": "processed"},
+            "organization_id": {"S": organization_id},
+            "processed_at": {"S": now},
+            "expires_at": {"N": str(int(time.time()) + 90 * 86400)},
+        }
+        writes: Any = [
+            {
+                "Put": {
+                    "TableName": "StripeEventsTable",
+                    "Item": recorded,
+                    "ConditionExpression": "attribute_not_exists(event_id)",
+                }
+            },
+            {
+                "Put": {
+                    "TableName": "SubscriptionsTable",
+                    "Item": item,
+                    "ConditionExpression": "version = :version",
+                    "ExpressionAttributeValues": {":version": record["version"]},
+                }
+            },
+        ]
+        self.client.transact_write_items(TransactItems=writes)
+        return 200
+
+
+def http_event(body: bytes) -> dict[str, Any]:
+    """Return the API Gateway event of a signed request."""
+    return {"body": body.decode(), "headers": {"stripe-signature": sign(body, SECRET)}, "isBase64Encoded": False}
+
+
+if __name__ == "__main__":
+    main()

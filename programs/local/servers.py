@@ -1,0 +1,198 @@
+"""Serve what functions under `sam local` talk to: DynamoDB Local and a Stripe account in which somebody subscribed.
+
+    make local          # python -m programs.local.servers; the ports are those of events/local-env.json
+
+Both listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
+files in events/ (`cus_local`, `sub_local`, …).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from billing import clock, record_active_sensors, record_readings
+from programs.local import dynamodb_local
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
+from stripe_simulator import Simulator, running_simulator
+from stripe_simulator.account import Account
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
+LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
+DYNAMODB_PORT, STRIPE_PORT = 8000, 12111
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
+ORGANIZATION = "org-local"
+READINGS, SENSORS = 1440, 12
+IDS = {
+    "cus": ["cus_local"],
+    "sub": ["sub_local"],
+    "mtr_test": ["mtr_test_local_sensors", "mtr_test_local_readings"],
+    "price": ["price_local_sensors", "price_local_readings"],
+}
+REPORT_IDS = {"evt_test": ["evt_local_report", "evt_local_no_meter"]}
+
+
+@dataclass(frozen=True)
+class LocalServers:
+    """Hold the running servers."""
+
+    simulator: Simulator
+    stack: Stack
+    dynamodb_endpoint: str
+
+    def environment(self) -> dict[str, dict[str, str]]:
+        """Return what `--env-vars` takes, with these servers' ports."""
+        text = LOCAL_ENVIRONMENT.read_text(encoding="utf-8")
+        for documented, endpoint in (
+            (DYNAMODB_PORT, self.dynamodb_endpoint),
+            (STRIPE_PORT, self.simulator.base_url),
+        ):
+            text = text.replace(f":{documented}", f":{endpoint.rpartition(':')[2]}")
+        environment: dict[str, dict[str, str]] = json.loads(text)
+        return environment
+
+
+@contextlib.contextmanager
+def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> Iterator[LocalServers]:
+    """Run both servers, with tables, meters and a subscribed organisation: one hour billed, one due."""
+    with (
+        dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
+        running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
+        _local_credentials(),
+    ):
+        dynamodb_local.create_tables(dynamodb_local.client_for(server.endpoint))
+        with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
+            make_subscribed_organization(stack)
+            # One hour that was billed a while ago, for the reconciliation, and one that is due.
+            stack.meter()
+            stack.advance(hours=3)
+            record_hour()
+        # From here on with the time of the world, which signatures are compared with.
+        simulator.clock.run()
+        yield LocalServers(simulator, stack, server.endpoint)
+
+
+def make_subscribed_organization(stack: Stack) -> None:
+    """Give the account meters and a subscription, and the tables what follows from it and an hour of usage."""
+    account, now = stack.simulator.account, clock.utc_now()
+    with _chosen_ids(account, IDS):
+        # `running_stack` has made meters already, with ids of chance.
+        stack.simulator.reset()
+        stack.simulator.clock.set(now)
+        stack.make_meters()
+        stack.add_destinations()
+        stack.subscribe(ORGANIZATION, in_metadata=True)
+    refused = [answer for answer in stack.deliver_all() if answer.status != 200]
+    assert not refused, f"the webhook's handler answered {refused[0]}"
+    record_hour()
+    with _chosen_ids(account, REPORT_IDS):
+        meter_id = account.meters.by_name["temperature_readings"]["id"]
+        account.error_reports.trigger(meter_id, "meter_event_customer_not_found", ["made-up:identifier"])
+        account.error_reports.trigger(None, "no_meter", ["made-up:identifier"])
+    stack.simulator.webhooks.take()
+
+
+def record_hour() -> None:
+    """Record usage of the hour before the present one."""
+    hour = clock.hour_of(clock.utc_now()) - timedelta(hours=1)
+    record_readings(ORGANIZATION, READINGS, hour)
+    record_active_sensors(ORGANIZATION, SENSORS, hour)
+
+
+@contextlib.contextmanager
+def _chosen_ids(account: Account, ids: dict[str, list[str]]) -> Iterator[None]:
+    """Let the next objects have these ids, by prefix; after them chance decides again."""
+    left = {prefix: list(chosen) for prefix, chosen in ids.items()}
+    by_chance = account.new_id
+
+    def new_id(prefix: str, length: int = 14) -> str:
+        return left[prefix].pop(0) if left.get(prefix) else by_chance(prefix, length)
+
+    with mock.patch.object(account, "new_id", new_id):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the handlers' log of what is set up to themselves."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextlib.contextmanager
+def _local_credentials() -> Iterator[None]:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+    missing = [name for name in names if not os.environ.get(name)]
+    os.environ.update(dict.fromkeys(missing, "local") | {"AWS_DEFAULT_REGION": "eu-central-1"})
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
+def event_body(path: Path, created: int) -> bytes:
+    """Return the body of a Stripe event file, as Stripe would send it at that time (Unix seconds)."""
+    event: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    event["created"] = created if event["object"] == "event" else clock.format_time(clock.from_unix(created))
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+def secret_of(body: bytes) -> str:
+    """Return the signing secret of the destination that an event goes to: thin events have one of their own."""
+    return THIN_SECRET if json.loads(body)["object"] == "v2.core.event" else SNAPSHOT_SECRET
+
+
+INSTRUCTIONS = """\
+DynamoDB Local    {dynamodb}   with SubscriptionsTable, StripeEventsTable, UsageTable
+Stripe simulator  {stripe}  with two meters; {organization} has subscribed and used the past hour
+
+In another terminal, after `make build`:
+
+  make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
+  sam local invoke UsageMeteringFunction       {options} -e events/usage_metering/scheduled.json
+  sam local invoke UsageMeteringWorkerFunction {options} -e events/usage_metering/shard_message.json
+  sam local invoke UsageReconciliationFunction {options} -e events/usage_reconciliation/scheduled.json
+  sam local invoke BillingApiFunction          {options} -e events/billing_api/get_usage.json
+  sam local start-api                          {options} --warm-containers EAGER
+  curl http://127.0.0.1:3000/organizations/{organization}/usage
+
+(put .venv/bin on the PATH for `sam`; add --skip-pull-image where no registry is reached.)  Ctrl-C ends both servers."""
+
+
+def main() -> None:
+    """Serve both on the ports of events/local-env.json until interrupted."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with running_servers(DYNAMODB_PORT, STRIPE_PORT) as servers:
+        options = "--env-vars events/local-env.json --add-host host.docker.internal:host-gateway"
+        print(
+            INSTRUCTIONS.format(
+                dynamodb=servers.dynamodb_endpoint,
+                stripe=servers.simulator.base_url,
+                organization=ORGANIZATION,
+                options=options,
+            ),
+            flush=True,
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,394 @@
+"""The promises, and for each a change of the code that breaks it with the tests that have to fail then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAYER = "layers/billing/billing"
+DELIVERY, LEDGER = f"{LAYER}/webhooks/delivery.py", f"{LAYER}/webhooks/ledger.py"
+REFRESH, METER_ERRORS = f"{LAYER}/webhooks/refresh.py", f"{LAYER}/webhooks/meter_errors.py"
+GATEWAY, SETTINGS = f"{LAYER}/stripe_gateway.py", f"{LAYER}/settings.py"
+WEBHOOK, TELEMETRY = "functions/stripe_webhook/app.py", f"{LAYER}/telemetry.py"
+PLAN, HOURS, RUN = f"{LAYER}/metering/plan.py", f"{LAYER}/metering/hours.py", f"{LAYER}/metering/run.py"
+SENDING, INVOCATION = f"{LAYER}/metering/sending.py", f"{LAYER}/metering/invocation.py"
+FAN_OUT, QUEUES = f"{LAYER}/metering/fan_out.py", f"{LAYER}/queues.py"
+USAGE, COMPARISON = f"{LAYER}/tables/usage.py", f"{LAYER}/reconciliation/comparison.py"
+
+ORDER, RACES, CRASHES = (f"tests/webhooks/test_{name}.py" for name in ("order", "races", "crashes"))
+INPUT, REPORTS, EVENTS = (
+    "tests/webhooks/test_input.py",
+    "tests/webhooks/test_meter_errors.py",
+    "tests/webhooks/test_events.py",
+)
+EXPLORATION, PROTOCOL = "tests/metering/test_exploration.py", "tests/metering/test_protocol.py"
+STREAM, ISOLATION = "tests/metering/test_sending.py", "tests/metering/test_isolation.py"
+WORKERS, METRICS = "tests/metering/test_fan_out.py", "tests/metering/test_metrics.py"
+RECONCILIATION, FLOW, PLANNED = (
+    "tests/metering/test_reconciliation.py",
+    "tests/metering/test_flow.py",
+    "tests/metering/test_plan.py",
+)
+ONE_FAULT = f"{EXPLORATION} -k any_call_fails"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """Break a promise: in a file, `code` (there once) becomes `broken`; `tests`, as pytest takes them, have to fail."""
+
+    promise: str
+    file: str
+    code: str
+    broken: str
+    tests: str
+
+
+MUTANTS = (
+    # ---------------------------------------------------------------------------------------------------- webhook
+    Mutant(
+        "an event has one effect, however often it is delivered",
+        LEDGER,
+        '            "ConditionExpression": "attribute_not_exists(event_id)",\n',
+        "",
+        f"{RACES} -k read_misses",
+    ),
+    Mutant(
+        "no effect without a record",
+        LEDGER,
+        'writes.append({"Put": record})',
+        "pass",
+        f"{ORDER} -k recorded_with_its_outcome",
+    ),
+    Mutant(
+        "no write of what was fetched before another write",
+        LEDGER,
+        'conditions, seen = ["#version = :seen"]',
+        'conditions, seen = ["#version <= :seen OR #version > :seen"]',
+        f"{RACES} -k overtaken",
+    ),
+    Mutant(
+        "every fetch raises the version, also one that found nothing new",
+        DELIVERY,
+        "            if not ledger.write(event_record, organization_id, record, fetched, now):",
+        "            if ledger.is_reflected(record, fetched):\n"
+        '                return _record(event, "processed", organization_id)\n'
+        "            if not ledger.write(event_record, organization_id, record, fetched, now):",
+        f"{RACES} -k left_again",
+    ),
+    Mutant(
+        "what differs from the record is written, be it there already or not",
+        LEDGER,
+        "if getattr(before, name, None) != value}",
+        "if getattr(before, name, None) is None}",
+        f"{ORDER} -k two_changes_in_one_second-snapshot-metadata",
+    ),
+    Mutant(
+        "the record follows the newest living subscription",
+        REFRESH,
+        "        return living, subscription.created, subscription.subscription_id",
+        "        return 0, -subscription.created, subscription.subscription_id",
+        f"{ORDER} -k late_end_of_a_first",
+    ),
+    Mutant(
+        "the earlier customers of an organisation are asked for as well",
+        REFRESH,
+        "customer_ids |= (record.customer_ids or set()) | {record.stripe_customer_id}",
+        "customer_ids |= set()",
+        f"{ORDER} -k returns_to_an_earlier",
+    ),
+    Mutant(
+        "an event is covered by a fetch of a minute later only",
+        REFRESH,
+        "record.fetched_at - CLOCK_TOLERANCE >=",
+        "record.fetched_at + CLOCK_TOLERANCE >=",
+        f"{ORDER} -k two_changes_in_one_second-snapshot-metadata",
+    ),
+    Mutant(
+        "an old event costs no call to Stripe",
+        REFRESH,
+        "return event.created is not None and record",
+        "return False and event.created is not None and record",
+        f"{RACES} -k a_minute_older",
+    ),
+    Mutant(
+        "events that come together share a fetch",
+        LEDGER,
+        "    if record is None or record.version is None:\n        return True\n",
+        "    return True\n",
+        f"{RACES} -k far_fewer",
+    ),
+    Mutant(
+        "the claim of a delivery that died expires",
+        LEDGER,
+        "CLAIM_SECONDS = 3.0",
+        "CLAIM_SECONDS = 30.0",
+        f"{RACES} -k claim_of_a_delivery_that_died",
+    ),
+    Mutant(
+        "a link that died is finished by whoever comes next",
+        DELIVERY,
+        "if reflected and (record is None or record.rearm_from is None):",
+        "if reflected:",
+        f"{CRASHES} -k link",
+    ),
+    Mutant(
+        "Stripe is asked once more when a customer was linked",
+        DELIVERY,
+        "    fetched = fetch(gateway, record.organization_id, pointer, record)\n    if fetched is not None and",
+        "    fetched = None\n    if fetched is not None and",
+        f"{RACES} -k index_lags",
+    ),
+    Mutant(
+        "the first organisation keeps its customer",
+        DELIVERY,
+        "return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})",
+        "return False",
+        f"{ORDER} -k first_organisation_keeps",
+    ),
+    Mutant(
+        "the hours refused since a subscription began become due with it",
+        DELIVERY,
+        "            make_refused_due(hour)\n",
+        "            pass\n",
+        f"{FLOW} -k once_it_subscribes",
+    ),
+    Mutant(
+        "only what Stripe signed is read",
+        GATEWAY,
+        "            continue\n        return True\n",
+        "            return True\n        return True\n",
+        f"{INPUT} -k did_not_sign",
+    ),
+    Mutant(
+        "a flood of bad signatures asks for the secret once a minute",
+        SETTINGS,
+        "SECRET_REFRESH_SECONDS = 60",
+        "SECRET_REFRESH_SECONDS = -1",
+        f"{EVENTS} -k rotated_secret",
+    ),
+    Mutant(
+        "a rotated secret is looked for at once",
+        SETTINGS,
+        "        self._secrets = None\n        return self.current()",
+        "        return None",
+        f"{EVENTS} -k rotated_secret",
+    ),
+    Mutant(
+        "a defect is a 500, never a 200",
+        WEBHOOK,
+        "log, status = logger.error, 500",
+        "log, status = logger.error, 200",
+        f"{INPUT} -k a_defect_is_a_500",
+    ),
+    Mutant(
+        "what a library's error quotes is not logged",
+        TELEMETRY,
+        "str(error) if isinstance(error, BillingError) else None",
+        "str(error)",
+        f"{INPUT} -k a_defect_is_a_500",
+    ),
+    Mutant(
+        "an error report marks no total that was corrected since",
+        METER_ERRORS,
+        "    if hour.revision != total.revision:",
+        "    if False:",
+        f"{REPORTS} -k corrected_since",
+    ),
+    Mutant(
+        "an error report has the rest of its meter compared",
+        METER_ERRORS,
+        "    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id)\n",
+        "",
+        f"{REPORTS} -k compared",
+    ),
+    # --------------------------------------------------------------------------------------------------- metering
+    Mutant(
+        "a declaration needs the revision that was read",
+        HOURS,
+        '        .only_if("revision", _number_or_missing(hour.revision))\n        .only_with("due_at")\n    )\n    if',
+        '        .only_with("due_at")\n    )\n    if',
+        ONE_FAULT,
+    ),
+    Mutant(
+        "settling needs the counts that were sent",
+        HOURS,
+        "        statement.only_if(meter.event_name, hour.counts.get(meter.event_name))\n",
+        "        pass\n",
+        ONE_FAULT,
+    ),
+    Mutant(
+        "settling needs the revision that was sent",
+        HOURS,
+        'statement = _Statement(hour).only_if("revision", _number_or_missing(revision))',
+        "statement = _Statement(hour)",
+        ONE_FAULT,
+    ),
+    Mutant(
+        "other totals take a new revision",
+        PLAN,
+        "return Declaration(hour, totals, customer_id, (hour.revision or 0) + 1, doubt_until)",
+        "return Declaration(hour, totals, customer_id, max(hour.revision or 0, 1), doubt_until)",
+        ONE_FAULT,
+    ),
+    Mutant(
+        "after a send whose end is unknown every total is sent",
+        PLAN,
+        "known = hour.reported if hour.sending is None else {}",
+        "known = hour.reported",
+        PLANNED,
+    ),
+    Mutant(
+        "an hour stays due while an older total may still arrive",
+        PLAN,
+        "doubt_until = max(doubt_until, format_time(overtaken))",
+        "pass",
+        ONE_FAULT,
+    ),
+    Mutant(
+        "an hour is corrected at the customer it was reported to",
+        PLAN,
+        "    customer_id = hour.reported_to\n",
+        "    customer_id = None\n",
+        ONE_FAULT,
+    ),
+    Mutant(
+        "an hour after the subscription's end is not sent",
+        PLAN,
+        "if link.ended_at is not None and link.ended_at <= start:",
+        "if False:",
+        f"{FLOW} -k after_the_end",
+    ),
+    Mutant(
+        "an hour older than 35 days is refused, not sent for ever",
+        PLAN,
+        "if start < now - OLDEST:",
+        "if False:",
+        PLANNED,
+    ),
+    Mutant(
+        "a duplicate identifier is a success",
+        GATEWAY,
+        '    return "already exists with identifier" in message and identifier in message',
+        "    return False",
+        f"{FLOW} -k duplicate_identifier",
+    ),
+    Mutant(
+        "a refused batch is split until the culprit is alone",
+        SENDING,
+        "if not isinstance(outcome, Refusal) or len(events) == 1:",
+        "if True:",
+        f"{STREAM} -k culprits_are_alone",
+    ),
+    Mutant(
+        "a failed call is made again",
+        SENDING,
+        "ATTEMPTS = 5",
+        "ATTEMPTS = 1",
+        f"{STREAM} -k attempts_wait",
+    ),
+    Mutant(
+        "an expired session is replaced",
+        GATEWAY,
+        "            self._stream(self._open_session(expired=session), events)",
+        "            raise",
+        f"{STREAM} -k calls_the_old_one_expired",
+    ),
+    Mutant(
+        "one organisation's item never stops the others",
+        RUN,
+        "if not is_transient(error) and len(keys) > 1:",
+        "if False:",
+        ISOLATION,
+    ),
+    Mutant(
+        "a run stops before its time is over",
+        RUN,
+        "if not self.may_continue() or fruitless >= FRUITLESS_UNITS:",
+        "if fruitless >= FRUITLESS_UNITS:",
+        f"{FLOW} -k nearly_over",
+    ),
+    Mutant(
+        "a refusal for want of a customer checks that it is still wanting",
+        HOURS,
+        'request: Any = [{"ConditionCheck": check}, *updates]',
+        "request: Any = [*updates]",
+        f"{EXPLORATION} -k linked",
+    ),
+    Mutant(
+        "nothing is sent to a meter that would bill wrongly",
+        INVOCATION,
+        "        check_run_meters(gateway)\n        with",
+        "        with",
+        f"{FLOW} -k bill_wrongly",
+    ),
+    Mutant(
+        "a run that gave up has not succeeded",
+        INVOCATION,
+        "if summary.failures or summary.gave_up else",
+        "if summary.failures else",
+        f"{METRICS} -k gave_up",
+    ),
+    Mutant(
+        "the age of the oldest due hour is told by every run",
+        INVOCATION,
+        '    count("oldest_due_hour_age", age)\n',
+        "",
+        f"{METRICS} -k without_usage",
+    ),
+    Mutant(
+        "a worker whose time is over hands the rest on",
+        FAN_OUT,
+        "        if not summary.complete:\n",
+        "        if False:\n",
+        f"{WORKERS} -k time_is_over",
+    ),
+    Mutant(
+        "a queue that takes only some messages is an error",
+        QUEUES,
+        "    if failed:\n",
+        "    if False:\n",
+        f"{WORKERS} -k only_some",
+    ),
+    # --------------------------------------------------------------------------------------------- reconciliation
+    Mutant(
+        "an hour of which Stripe counts too little is found",
+        COMPARISON,
+        "                if difference:\n",
+        "                if difference > 0:\n",
+        f"{RECONCILIATION} -k lost_and_a_doubled",
+    ),
+    Mutant(
+        "an hour of which Stripe counts too much is found",
+        COMPARISON,
+        "                if difference:\n",
+        "                if difference < 0:\n",
+        f"{RECONCILIATION} -k lost_and_a_doubled",
+    ),
+    Mutant(
+        "usage that nobody here reported is found",
+        COMPARISON,
+        "customer_ids.add(subscription.stripe_customer_id)",
+        "pass",
+        f"{RECONCILIATION} -k never_reported",
+    ),
+    Mutant(
+        "a summary that lags is no drift",
+        COMPARISON,
+        "and hour.reported_at <= self.now - SUMMARY_LAG",
+        "",
+        f"{RECONCILIATION} -k lags",
+    ),
+    Mutant(
+        "an hour that is made due takes a revision of its own",
+        USAGE,
+        "            UsageRecord.revision.set(record.revision + 1),\n",
+        "",
+        PROTOCOL,
+    ),
+    Mutant(
+        "an hour is compared at the customer it was reported to",
+        COMPARISON,
+        "return hour.reported_to == customer_id or",
+        "return True or",
+        f"{RECONCILIATION} -k customer",
+    ),
+)

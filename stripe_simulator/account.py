@@ -1,0 +1,175 @@
+"""One Stripe account: its state, the order of time in it, and what an invoice would bill. No HTTP.
+
+Every part (`account.customers`, `account.meters`, …) is plain Python: methods take the parameters of Stripe's API as a
+dict and return what Stripe would answer, or raise `ApiError`. All public methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import string
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+from stripe_simulator.catalogue import Prices, Products
+from stripe_simulator.checkout import CheckoutSessions
+from stripe_simulator.clock import Clock, moment_in_seconds
+from stripe_simulator.customers import Customers
+from stripe_simulator.error_reports import ErrorReports
+from stripe_simulator.events import Events
+from stripe_simulator.invoices import Invoices
+from stripe_simulator.meter_events import MeterEvents
+from stripe_simulator.meters import Meters
+from stripe_simulator.part import StripeObject, synchronized
+from stripe_simulator.portal import PortalConfigurations, PortalSessions
+from stripe_simulator.sessions import MeterEventSessions
+from stripe_simulator.settings import Settings
+from stripe_simulator.subscriptions import Subscriptions
+from stripe_simulator.summaries import Summaries
+from stripe_simulator.webhooks import Webhooks
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+@synchronized
+class Account:
+    """Hold everything a Stripe account holds, in the simulated time of one clock.
+
+    `public_url` is the base of the checkout and portal pages; the HTTP server sets it.
+    """
+
+    def __init__(self, clock: Clock | None = None, settings: Settings | None = None) -> None:
+        self.lock = RLock()
+        self.clock = clock or Clock()
+        self.settings = settings or Settings()
+        self._initial_settings = replace(self.settings)
+        self.public_url = "http://localhost"
+        self.request: dict[str, str | None] = {"id": None, "idempotency_key": None}
+        self._start()
+        self.clock.listeners.append(self.catch_up)
+
+    def _start(self) -> None:
+        self._random = random.Random(0)
+        self._tasks: list[tuple[float, int, Callable[[], None]]] = []
+        self._task_number = 0
+        self._task_time: float | None = None
+        self.webhooks = Webhooks(self)
+        self.events = Events(self)
+        self.customers = Customers(self)
+        self.products = Products(self)
+        self.prices = Prices(self)
+        self.subscriptions = Subscriptions(self)
+        self.invoices = Invoices(self)
+        self.checkout_sessions = CheckoutSessions(self)
+        self.portal_sessions = PortalSessions(self)
+        self.portal_configurations = PortalConfigurations(self)
+        self.meters = Meters(self)
+        self.meter_events = MeterEvents(self)
+        self.meter_event_sessions = MeterEventSessions(self)
+        self.error_reports = ErrorReports(self)
+        self.summaries = Summaries(self)
+
+    def reset(self) -> None:
+        """Empty the account and put its settings back to those it started with; the clock is left alone."""
+        self.webhooks.close()
+        self.settings.update(vars(self._initial_settings))
+        self._start()
+
+    # --- time
+
+    def now(self) -> float:
+        """Return the account's time in Unix seconds: the clock's, or a task's own time while it is caught up."""
+        return self._task_time if self._task_time is not None else self.clock.now()
+
+    def schedule(self, at: float, task: Callable[[], None]) -> None:
+        """Have a task run once the clock passes a time; tasks run in the order of their times."""
+        self._task_number += 1
+        heapq.heappush(self._tasks, (at, self._task_number, task))
+
+    def catch_up(self) -> None:
+        """Run every task that is due; the server does it before each request, a moved clock at once."""
+        if self._task_time is not None:
+            return
+        now = self.clock.now()
+        while self._tasks and self._tasks[0][0] <= now:
+            self._task_time, _, task = heapq.heappop(self._tasks)
+            try:
+                task()
+            finally:
+                self._task_time = None
+
+    # --- identifiers and links between objects
+
+    def new_id(self, prefix: str, length: int = 14) -> str:
+        """Make an identifier such as `cus_…`; the same calls after a reset make the same identifiers."""
+        return f"{prefix}_{''.join(self._random.choices(_ALPHABET, k=length))}"
+
+    def expand(self, shown: StripeObject, paths: list[str]) -> StripeObject:
+        """Replace identifiers by their objects, in place, along paths such as `customer.subscriptions`.
+
+        See https://docs.stripe.com/expand. Unknown paths are ignored.
+        """
+        for path in paths:
+            self._expand(shown, path.split("."))
+        return shown
+
+    def _expand(self, here: Any, path: list[str]) -> None:
+        if isinstance(here, list):
+            for item in here:
+                self._expand(item, path)
+            return
+        if not isinstance(here, dict) or not path:
+            return
+        field, *rest = path
+        value = here.get(field)
+        if isinstance(value, str):
+            value = here[field] = self._object(value) or value
+        elif field == "subscriptions" and here.get("object") == "customer":
+            value = here[field] = self.subscriptions.list({"customer": here["id"]})
+        elif field == "line_items" and here.get("object") == "checkout.session":
+            value = here[field] = self.checkout_sessions.line_items(here["id"])
+        self._expand(value, rest)
+
+    def _object(self, identifier: str) -> StripeObject | None:
+        retrieve: dict[str, Callable[[str], StripeObject]] = {
+            "cus": self.customers.retrieve,
+            "sub": self.subscriptions.retrieve,
+            "in": self.invoices.retrieve,
+            "price": self.prices.retrieve,
+            "prod": self.products.retrieve,
+            "mtr": self.meters.retrieve,
+            "cs": self.checkout_sessions.retrieve,
+        }
+        found = retrieve.get(identifier.partition("_")[0])
+        return found(identifier) if found else None
+
+    @contextmanager
+    def _as_request(self, request_id: str, idempotency_key: str | None) -> Iterator[None]:
+        self.request = {"id": request_id, "idempotency_key": idempotency_key}
+        try:
+            yield
+        finally:
+            self.request = {"id": None, "idempotency_key": None}
+
+    # --- what tests ask for
+
+    def complete_checkout_session(self, session_id: str, **changes: Any) -> StripeObject:
+        """Act as the buyer who pays: see `CheckoutSessions.complete`."""
+        return self.checkout_sessions.complete(session_id, **changes)
+
+    def billed(self, customer_id: str, event_name: str, start: Any, end: Any) -> int:
+        """Return the quantity an invoice for `start` (inclusive) to `end` (exclusive) bills for one meter.
+
+        An event belongs to the period its own timestamp lies in. A `sum` meter with an hour window bills the sum of
+        the hours' most recent events, a `last` meter the last value in the period. Moments are Unix seconds or aware
+        datetimes.
+        """
+        return self.meter_events.aggregate(customer_id, event_name, moment_in_seconds(start), moment_in_seconds(end))
+
+    def hourly(self, customer_id: str, event_name: str) -> dict[int, int]:
+        """Return what counts in every UTC hour that has usage: `{start of the hour in Unix seconds: value}`."""
+        return self.meter_events.windows(customer_id, event_name, 3600)

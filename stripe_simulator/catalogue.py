@@ -1,0 +1,241 @@
+"""Products and prices: https://docs.stripe.com/api/products and https://docs.stripe.com/api/prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from stripe_simulator.errors import ApiError, invalid_parameter, missing_parameter, no_such
+from stripe_simulator.parameters import (
+    Params,
+    boolean,
+    integer,
+    mapping,
+    merged_metadata,
+    one_of,
+    page_limit,
+    required,
+    sequence,
+    text,
+)
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+
+@synchronized
+class Products(Part):
+    """Keep products."""
+
+    word = "product"
+
+    def create(self, params: Params) -> StripeObject:
+        """Create a product, under an `id` of the caller's choice where given."""
+        product_id = text(params, "id") or self.account.new_id("prod")
+        if product_id in self.objects:
+            raise ApiError(400, f"Product already exists: {product_id}", code="resource_already_exists", param="id")
+        now = int(self.account.now())
+        product: StripeObject = {
+            "id": product_id,
+            "object": "product",
+            "active": boolean(params, "active") is not False,
+            "created": now,
+            "default_price": None,
+            "description": text(params, "description"),
+            "images": [],
+            "livemode": False,
+            "marketing_features": [],
+            "metadata": merged_metadata({}, params),
+            "name": str(required(params, "name")),
+            "package_dimensions": None,
+            "shippable": None,
+            "statement_descriptor": None,
+            "tax_code": None,
+            "type": "service",
+            "unit_label": text(params, "unit_label"),
+            "updated": now,
+            "url": None,
+        }
+        self.objects[product_id] = product
+        self.account.events.emit("product.created", product)
+        return copied(product)
+
+    def retrieve(self, product_id: str) -> StripeObject:
+        """Return a product, or raise a 404."""
+        return copied(self._find(product_id))
+
+    def update(self, product_id: str, params: Params) -> StripeObject:
+        """Change a product's name, description, unit label, default price, metadata or whether it is active."""
+        product = self._find(product_id)
+        before = copied(product)
+        for name in ("name", "description", "unit_label", "default_price"):
+            if name in params:
+                product[name] = text(params, name)
+        active = boolean(params, "active")
+        product["active"] = product["active"] if active is None else active
+        product["metadata"] = merged_metadata(product["metadata"], params)
+        product["updated"] = int(self.account.now())
+        self.account.events.emit("product.updated", product, before)
+        return copied(product)
+
+    def delete(self, product_id: str) -> StripeObject:
+        """Delete a product without prices; Stripe refuses one that has any.
+
+        Raises:
+            ApiError: 400 where a price belongs to it.
+        """
+        product = self._find(product_id)
+        if any(price["product"] == product_id for price in self.account.prices.objects.values()):
+            raise ApiError(400, "This product cannot be deleted because it has one or more user-created prices.")
+        del self.objects[product_id]
+        self.account.events.emit("product.deleted", product)
+        return {"id": product_id, "object": "product", "deleted": True}
+
+    def list(self, params: Params) -> StripeObject:
+        """List products, newest first, by `active` and `ids` where given."""
+        active, ids = boolean(params, "active"), sequence(params, "ids")
+        page_limit(params)
+        found = [
+            product
+            for product in reversed(self.objects.values())
+            if active in (None, product["active"]) and (not ids or product["id"] in ids)
+        ]
+        return copied(page(found, params, "/v1/products"))
+
+
+@synchronized
+class Prices(Part):
+    """Keep prices. A recurring price with a `meter` bills that meter's usage."""
+
+    word = "price"
+
+    def create(self, params: Params) -> StripeObject:
+        """Create a price.
+
+        Raises:
+            ApiError: 400 for a missing amount, an unknown product or meter, or a lookup key that is taken.
+        """
+        price: StripeObject = {
+            "id": self.account.new_id("price", 24),
+            "object": "price",
+            "active": boolean(params, "active") is not False,
+            "billing_scheme": "per_unit",
+            "created": int(self.account.now()),
+            "currency": str(required(params, "currency")).lower(),
+            "custom_unit_amount": None,
+            "livemode": False,
+            "lookup_key": None,
+            "metadata": merged_metadata({}, params),
+            "nickname": text(params, "nickname"),
+            "product": self._product(params),
+            "recurring": self._recurring(params),
+            "tax_behavior": "unspecified",
+            "tiers_mode": None,
+            "transform_quantity": None,
+        }
+        price["type"] = "recurring" if price["recurring"] else "one_time"
+        price["unit_amount"], price["unit_amount_decimal"] = self._amount(params)
+        self._take_lookup_key(price, params)
+        self.objects[price["id"]] = price
+        self.account.events.emit("price.created", price)
+        return copied(price)
+
+    def retrieve(self, price_id: str) -> StripeObject:
+        """Return a price, or raise a 404."""
+        return copied(self._find(price_id))
+
+    def require(self, price_id: str, param: str) -> StripeObject:
+        """Return the price a parameter names, or raise a 400 that names the parameter."""
+        return copied(self._find(price_id, param, 400))
+
+    def update(self, price_id: str, params: Params) -> StripeObject:
+        """Change whether a price is active, its nickname, metadata or lookup key; its amount never changes."""
+        price = self._find(price_id)
+        for name in ("unit_amount", "unit_amount_decimal", "currency", "recurring", "product"):
+            if name in params:
+                raise invalid_parameter(name, f"Received unknown parameter: {name}", "parameter_unknown")
+        before = copied(price)
+        active = boolean(params, "active")
+        price["active"] = price["active"] if active is None else active
+        if "nickname" in params:
+            price["nickname"] = text(params, "nickname")
+        price["metadata"] = merged_metadata(price["metadata"], params)
+        if "lookup_key" in params:
+            self._take_lookup_key(price, params)
+        self.account.events.emit("price.updated", price, before)
+        return copied(price)
+
+    def list(self, params: Params) -> StripeObject:
+        """List prices, newest first, by `active`, `product`, `type`, `lookup_keys` and `recurring[meter]`."""
+        active, product, kind = boolean(params, "active"), text(params, "product"), text(params, "type")
+        keys = sequence(params, "lookup_keys")
+        meter = text(mapping(params, "recurring"), "meter")
+        page_limit(params)
+        found = [
+            price
+            for price in reversed(self.objects.values())
+            if active in (None, price["active"])
+            and product in (None, price["product"])
+            and kind in (None, price["type"])
+            and (not keys or price["lookup_key"] in keys)
+            and (meter is None or (price["recurring"] or {}).get("meter") == meter)
+        ]
+        return copied(page(found, params, "/v1/prices"))
+
+    def _product(self, params: Params) -> str:
+        if mapping(params, "product_data"):
+            return str(self.account.products.create(mapping(params, "product_data"))["id"])
+        product_id = str(required(params, "product"))
+        if product_id not in self.account.products.objects:
+            raise no_such("product", product_id, "product", 400)
+        return product_id
+
+    def _recurring(self, params: Params) -> StripeObject | None:
+        recurring = mapping(params, "recurring")
+        if not recurring:
+            return None
+        interval = one_of(recurring, "interval", ("day", "week", "month", "year"))
+        if interval is None:
+            raise missing_parameter("recurring[interval]")
+        usage_type = one_of(recurring, "usage_type", ("licensed", "metered")) or "licensed"
+        meter = text(recurring, "meter")
+        if meter is not None:
+            if meter not in self.account.meters.objects:
+                raise no_such("billing meter", meter, "recurring[meter]", 400)
+            if self.account.meters.objects[meter]["status"] != "active":
+                raise invalid_parameter("recurring[meter]", "The meter is not active.")
+            if usage_type != "metered":
+                raise invalid_parameter("recurring[usage_type]", "A price with a meter must have usage_type metered.")
+        elif usage_type == "metered":
+            # https://docs.stripe.com/changelog/basil/2025-03-31/deprecate-legacy-usage-based-billing
+            raise missing_parameter("recurring[meter]")
+        return {
+            "interval": interval,
+            "interval_count": integer(recurring, "interval_count") or 1,
+            "meter": meter,
+            "trial_period_days": None,
+            "usage_type": usage_type,
+        }
+
+    def _amount(self, params: Params) -> tuple[int | None, str]:
+        whole, exact = integer(params, "unit_amount"), text(params, "unit_amount_decimal")
+        if whole is not None:
+            return whole, str(whole)
+        if exact is None:
+            raise missing_parameter("unit_amount")
+        try:
+            amount = Decimal(exact)
+        except InvalidOperation:
+            raise invalid_parameter("unit_amount_decimal", f"Invalid decimal: {exact}") from None
+        return int(amount) if amount == int(amount) else None, exact
+
+    def _take_lookup_key(self, price: StripeObject, params: Params) -> None:
+        key = text(params, "lookup_key")
+        for other in self.objects.values():
+            if key is not None and other["lookup_key"] == key and other is not price:
+                if not boolean(params, "transfer_lookup_key"):
+                    raise ApiError(
+                        400,
+                        f"A price (`{other['id']}`) already uses that lookup key.",
+                        param="lookup_key",
+                        saved=True,
+                    )
+                other["lookup_key"] = None
+        price["lookup_key"] = key

@@ -1,0 +1,216 @@
+"""Checkout sessions in subscription mode: https://docs.stripe.com/api/checkout/sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stripe_simulator.errors import ApiError, invalid_parameter, missing_parameter
+from stripe_simulator.parameters import (
+    Params,
+    in_range,
+    integer,
+    mapping,
+    merged_metadata,
+    one_of,
+    page_limit,
+    required,
+    sequence,
+    text,
+)
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+URL = "/v1/checkout/sessions"
+
+
+@synchronized
+class CheckoutSessions(Part):
+    """Keep checkout sessions; `complete` is the buyer who pays."""
+
+    word = "checkout.session"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self._line_items: dict[str, list[Params]] = {}
+        self._subscription_data: dict[str, Params] = {}
+
+    def create(self, params: Params) -> StripeObject:
+        """Open a session; its `url` is a page of the simulator on which a person can pay.
+
+        Raises:
+            ApiError: 400 for missing line items, an unknown customer or price, or both `customer` and
+                `customer_email`.
+        """
+        mode = one_of(params, "mode", ("payment", "setup", "subscription"))
+        if mode is None:
+            raise missing_parameter("mode")
+        customer, email = text(params, "customer"), text(params, "customer_email")
+        if customer is not None:
+            self.account.customers.require(customer, "customer")
+            if email is not None:
+                raise invalid_parameter("customer_email", "You may only specify one of `customer`, `customer_email`.")
+        entries = sequence(params, "line_items")
+        if mode != "setup" and not entries:
+            raise missing_parameter("line_items")
+        prices = [
+            self.account.prices.require(str(required(entry, "price")), f"line_items[{position}][price]")
+            for position, entry in enumerate(entries)
+        ]
+        for position, (entry, price) in enumerate(zip(entries, prices, strict=True)):
+            metered = (price["recurring"] or {}).get("usage_type") == "metered"
+            if metered and integer(entry, "quantity") is not None:
+                raise invalid_parameter(
+                    f"line_items[{position}][quantity]",
+                    "Quantity should not be specified where usage_type is `metered`. Remove quantity from "
+                    f"`line_items[{position}]`.",
+                )
+            if not metered and integer(entry, "quantity") is None:
+                raise missing_parameter(f"line_items[{position}][quantity]")
+        if mode == "subscription" and not any(price["recurring"] for price in prices):
+            raise invalid_parameter("mode", "You must provide at least one recurring price in `subscription` mode.")
+        now = int(self.account.now())
+        session_id = self.account.new_id("cs_test", 58)
+        fixed = sum(
+            (price["unit_amount"] or 0) * (integer(entry, "quantity") or 0)
+            for entry, price in zip(entries, prices, strict=True)
+        )
+        session: StripeObject = {
+            "id": session_id,
+            "object": "checkout.session",
+            "amount_subtotal": fixed,
+            "amount_total": fixed,
+            "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+            "cancel_url": text(params, "cancel_url"),
+            "client_reference_id": text(params, "client_reference_id"),
+            "created": now,
+            "currency": prices[0]["currency"] if prices else None,
+            "custom_fields": [],
+            "custom_text": {},
+            "customer": customer,
+            "customer_creation": None if customer else "always",
+            "customer_details": {"email": email} if email else None,
+            "customer_email": email,
+            "expires_at": integer(params, "expires_at") or now + 86400,
+            "invoice": None,
+            "livemode": False,
+            "locale": None,
+            "metadata": merged_metadata({}, params),
+            "mode": mode,
+            "payment_intent": None,
+            "payment_method_types": ["card"],
+            "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
+            "shipping_options": [],
+            "status": "open",
+            "submit_type": None,
+            "subscription": None,
+            "success_url": text(params, "success_url"),
+            "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+            "ui_mode": "hosted_page",
+            "url": f"{self.account.public_url}/_simulator/checkout/{session_id}",
+        }
+        self.objects[session_id] = session
+        self._line_items[session_id] = entries
+        self._subscription_data[session_id] = mapping(params, "subscription_data")
+        self.account.schedule(session["expires_at"], lambda: self._expire(session))
+        return copied(session)
+
+    def retrieve(self, session_id: str) -> StripeObject:
+        """Return a session, or raise a 404."""
+        return copied(self._find(session_id))
+
+    def line_items(self, session_id: str) -> StripeObject:
+        """Return a session's line items as a v1 list."""
+        self._find(session_id)
+        items = []
+        for position, entry in enumerate(self._line_items[session_id]):
+            price = self.account.prices.retrieve(str(entry["price"]))
+            quantity = integer(entry, "quantity")
+            amount = (price["unit_amount"] or 0) * (quantity or 0)
+            items.append(
+                {
+                    "id": f"li_{session_id[-12:]}{position}",
+                    "object": "item",
+                    "amount_discount": 0,
+                    "amount_subtotal": amount,
+                    "amount_tax": 0,
+                    "amount_total": amount,
+                    "currency": price["currency"],
+                    "description": price["nickname"],
+                    "price": price,
+                    "quantity": quantity,
+                }
+            )
+        return {"object": "list", "data": items, "has_more": False, "url": f"{URL}/{session_id}/line_items"}
+
+    def list(self, params: Params) -> StripeObject:
+        """List sessions, newest first, by `customer`, `subscription`, `status` and `created` where given."""
+        filters = {name: text(params, name) for name in ("customer", "subscription", "status")}
+        page_limit(params)
+        found = [
+            session
+            for session in reversed(self.objects.values())
+            if all(value in (None, session[name]) for name, value in filters.items())
+            and in_range(params, "created", session["created"])
+        ]
+        return copied(page(found, params, URL))
+
+    def expire(self, session_id: str) -> StripeObject:
+        """End an open session, so that nobody can pay on it.
+
+        Raises:
+            ApiError: 400 where it is not open.
+        """
+        session = self._find(session_id)
+        if session["status"] != "open":
+            raise ApiError(
+                400,
+                f'Only Checkout Sessions with a status in ["open"] can be expired; this one is {session["status"]}.',
+            )
+        self._expire(session)
+        return copied(session)
+
+    def _expire(self, session: StripeObject) -> None:
+        if session["status"] == "open":
+            session.update(status="expired", url=None)
+            self.account.events.emit("checkout.session.expired", session)
+
+    def complete(
+        self, session_id: str, *, email: str = "buyer@example.com", metadata: dict[str, str] | None = None
+    ) -> StripeObject:
+        """Pay a session as its buyer: makes the customer where there is none, the subscription and its first invoice.
+
+        All events of it are created in the same second, `checkout.session.completed` last. `metadata` is put on the
+        customer that is made. Returns the completed session.
+
+        Raises:
+            ApiError: 400 where it is not open.
+        """
+        session = self._find(session_id)
+        if session["status"] != "open":
+            raise ApiError(400, f"This Checkout Session is {session['status']}.")
+        email = session["customer_email"] or email
+        if session["customer"] is None:
+            made: dict[str, Any] = {"email": email, "metadata": metadata or {}}
+            session["customer"] = self.account.customers.create(made)["id"]
+        session["customer_details"] = {"email": email, "name": None, "tax_exempt": "none", "tax_ids": []}
+        if session["mode"] == "subscription":
+            data = self._subscription_data[session_id]
+            subscription = self.account.subscriptions.create(
+                {
+                    **{
+                        key: value
+                        for key, value in data.items()
+                        if key in ("metadata", "description", "trial_end", "trial_period_days")
+                    },
+                    "customer": session["customer"],
+                    "items": self._line_items[session_id],
+                }
+            )
+            session["subscription"] = subscription["id"]
+            session["invoice"] = subscription["latest_invoice"]
+        session["payment_status"] = "no_payment_required" if session["mode"] == "setup" else "paid"
+        session.update(status="complete", url=None)
+        self.account.events.emit("checkout.session.completed", session)
+        return copied(session)

@@ -1,0 +1,169 @@
+"""Customers: https://docs.stripe.com/api/customers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from stripe_simulator.errors import invalid_parameter, no_such
+from stripe_simulator.parameters import Params, in_range, integer, merged_metadata, page_limit, required, text
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+URL = "/v1/customers"
+_PLAIN_FIELDS = ("name", "email", "description", "phone")
+_CLAUSE = re.compile(r"""^\s*(?:metadata\[(['"])(?P<key>.+?)\1\]|(?P<field>\w+))\s*:\s*(['"])(?P<value>.*?)\4\s*$""")
+
+PaymentOutcome = Literal["paid", "payment_failed"]
+
+
+@synchronized
+class Customers(Part):
+    """Keep customers; a deleted one stays as `{"deleted": true}`, as Stripe shows it."""
+
+    word = "customer"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self._searchable_from: dict[str, float] = {}
+        self._payment_outcome: dict[str, PaymentOutcome] = {}
+
+    def create(self, params: Params) -> StripeObject:
+        """Create a customer."""
+        customer_id = self.account.new_id("cus")
+        customer: StripeObject = {
+            "id": customer_id,
+            "object": "customer",
+            "address": None,
+            "balance": 0,
+            "created": int(self.account.now()),
+            "currency": None,
+            "default_source": None,
+            "delinquent": False,
+            "description": text(params, "description"),
+            "email": text(params, "email"),
+            "invoice_prefix": customer_id[4:12].upper(),
+            "invoice_settings": {
+                "custom_fields": None,
+                "default_payment_method": None,
+                "footer": None,
+                "rendering_options": None,
+            },
+            "livemode": False,
+            "metadata": merged_metadata({}, params),
+            "name": text(params, "name"),
+            "phone": text(params, "phone"),
+            "preferred_locales": [],
+            "shipping": None,
+            "tax_exempt": "none",
+            "test_clock": None,
+        }
+        self.objects[customer_id] = customer
+        self._changed(customer_id)
+        self.account.events.emit("customer.created", customer)
+        return copied(customer)
+
+    def retrieve(self, customer_id: str) -> StripeObject:
+        """Return a customer, or raise a 404."""
+        return copied(self._find(customer_id))
+
+    def exists(self, customer_id: str) -> bool:
+        """Say whether there is such a customer that is not deleted."""
+        customer = self.objects.get(customer_id)
+        return customer is not None and "deleted" not in customer
+
+    def require(self, customer_id: str, param: str) -> None:
+        """Raise a 400 `resource_missing` that names the parameter, unless the customer exists."""
+        if not self.exists(customer_id):
+            raise no_such(self.word, customer_id, param, 400)
+
+    def update(self, customer_id: str, params: Params) -> StripeObject:
+        """Change a customer's plain fields and metadata."""
+        if not self.exists(customer_id):
+            raise no_such(self.word, customer_id)
+        customer = self.objects[customer_id]
+        before = copied(customer)
+        for name in _PLAIN_FIELDS:
+            if name in params:
+                customer[name] = text(params, name)
+        customer["metadata"] = merged_metadata(customer["metadata"], params)
+        self._changed(customer_id)
+        self.account.events.emit("customer.updated", customer, before)
+        return copied(customer)
+
+    def delete(self, customer_id: str) -> StripeObject:
+        """Delete a customer for good, which cancels its subscriptions at once."""
+        if not self.exists(customer_id):
+            raise no_such(self.word, customer_id)
+        self.account.subscriptions.cancel_all_of(customer_id)
+        customer = self.objects[customer_id]
+        self.objects[customer_id] = {"id": customer_id, "object": "customer", "deleted": True}
+        self.account.events.emit("customer.deleted", customer)
+        return copied(self.objects[customer_id])
+
+    def list(self, params: Params) -> StripeObject:
+        """List customers that are not deleted, newest first, by `email` and `created` where given."""
+        email = text(params, "email")
+        page_limit(params)
+        found = [
+            customer
+            for customer in reversed(self.objects.values())
+            if "deleted" not in customer
+            and email in (None, customer["email"])
+            and in_range(params, "created", customer["created"])
+        ]
+        return copied(page(found, params, URL))
+
+    def search(self, params: Params) -> StripeObject:
+        """Search by clauses joined with AND: `metadata['organization_id']:'org_1'`, `email:'a@example.com'`.
+
+        A new or changed customer is missing for `Settings.search_lag_seconds`: Stripe warns not to search for what
+        was just written (https://docs.stripe.com/search#data-freshness).
+
+        Raises:
+            ApiError: 400 for a query that is not understood.
+        """
+        clauses = [self._clause(clause) for clause in re.split(r"\s+AND\s+", str(required(params, "query")))]
+        limit = page_limit(params)
+        now = self.account.now()
+        start = integer(params, "page") or 0
+        found = [
+            customer
+            for customer in reversed(self.objects.values())
+            if "deleted" not in customer
+            and self._searchable_from[customer["id"]] <= now
+            and all(
+                (customer["metadata"].get(key) if key is not None else customer.get(field or "")) == value
+                for key, field, value in clauses
+            )
+        ]
+        shown = found[start : start + limit]
+        more = len(found) > start + limit
+        return {
+            "object": "search_result",
+            "data": copied(shown),
+            "has_more": more,
+            "next_page": str(start + limit) if more else None,
+            "url": f"{URL}/search",
+        }
+
+    def _clause(self, clause: str) -> tuple[str | None, str | None, str]:
+        match = _CLAUSE.match(clause)
+        if match is None or match["field"] not in (None, "email", "name", "phone"):
+            raise invalid_parameter("query", "We were unable to parse your search query.", "search_query_invalid")
+        return match["key"], match["field"], match["value"]
+
+    def _changed(self, customer_id: str) -> None:
+        self._searchable_from[customer_id] = self.account.now() + self.account.settings.search_lag_seconds
+
+    # --- what tests decide
+
+    def set_payment_outcome(self, customer_id: str, outcome: PaymentOutcome) -> None:
+        """Decide whether this customer's invoices are paid from now on (they are, unless told otherwise)."""
+        self._payment_outcome[customer_id] = outcome
+
+    def pays(self, customer_id: Any) -> bool:
+        """Say whether an attempt to pay an invoice of this customer works now."""
+        return self._payment_outcome.get(customer_id, "paid") == "paid"

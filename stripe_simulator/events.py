@@ -1,0 +1,223 @@
+"""Events: snapshot events (https://docs.stripe.com/api/events) and thin ones (https://docs.stripe.com/api/v2/core/events).
+
+Every change makes a snapshot event and, under `v1.` and the same type, a thin one; meter errors are thin only. Both
+are kept for 30 days and queued for the destinations that want them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from stripe_simulator.clock import rfc3339
+from stripe_simulator.errors import invalid_parameter, no_such
+from stripe_simulator.parameters import Params, boolean, in_range, integer, page_limit, sequence, text
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+API_VERSION = "2026-10-28.endive"
+KEPT_SECONDS = 30 * 86400
+_URLS = {
+    "subscription": "/v1/subscriptions/",
+    "customer": "/v1/customers/",
+    "invoice": "/v1/invoices/",
+    "checkout.session": "/v1/checkout/sessions/",
+    "price": "/v1/prices/",
+    "product": "/v1/products/",
+    "billing.meter": "/v1/billing/meters/",
+    "billing_portal.session": "/v1/billing_portal/sessions/",
+    "billing_portal.configuration": "/v1/billing_portal/configurations/",
+}
+
+
+@synchronized
+class Events(Part):
+    """Keep events: `objects` the snapshot ones, `thin` the thin ones with their `data`."""
+
+    word = "event"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self.thin: dict[str, StripeObject] = {}
+        self._silenced = False
+
+    @contextmanager
+    def silenced(self) -> Iterator[None]:
+        """Make no events for a while: for changes Stripe would not tell about."""
+        self._silenced = True
+        try:
+            yield
+        finally:
+            self._silenced = False
+
+    def emit(self, type: str, about: StripeObject, before: StripeObject | None = None) -> str:
+        """Record that an object changed, as a snapshot of it now, and queue the deliveries.
+
+        `before` is the object as it was; where nothing differs, no event is made and "" is returned. Otherwise the
+        snapshot event's identifier is.
+        """
+        if self._silenced:
+            return ""
+        data: StripeObject = {"object": copied(about)}
+        if before is not None:
+            changed = {name: before.get(name) for name in {**before, **about} if before.get(name) != about.get(name)}
+            if not changed:
+                return ""
+            data["previous_attributes"] = changed
+        now = self.account.now()
+        event: StripeObject = {
+            "id": self.account.new_id("evt", 24),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": int(now),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": 0,
+            "request": dict(self.account.request),
+            "type": type,
+        }
+        self.objects[event["id"]] = event
+        self.account.webhooks.queue(event)
+        url = _URLS.get(about["object"])
+        if url:
+            related = {"id": about["id"], "type": about["object"], "url": f"{url}{about['id']}"}
+            self.emit_thin(f"v1.{type}", related, None, snapshot_event=event["id"])
+        return str(event["id"])
+
+    def emit_thin(
+        self,
+        type: str,
+        related: dict[str, str] | None,
+        data: dict[str, Any] | None,
+        *,
+        snapshot_event: str | None = None,
+    ) -> str:
+        """Record a thin event and queue its deliveries, which carry no `data`; return its identifier."""
+        request = self.account.request
+        event: StripeObject = {
+            "id": self.account.new_id("evt_test", 32),
+            "object": "v2.core.event",
+            "context": None,
+            "created": rfc3339(self.account.now()),
+            "livemode": False,
+            "reason": {
+                "type": "request",
+                "request": {"id": request["id"], "idempotency_key": request["idempotency_key"] or ""},
+            }
+            if request["id"]
+            else None,
+            "related_object": related,
+            "type": type,
+        }
+        self.thin[event["id"]] = {
+            **event,
+            "data": data or {},
+            "snapshot_event": snapshot_event,
+            "changes": None,
+        }
+        self.account.webhooks.queue(event)
+        return str(event["id"])
+
+    # --- v1
+
+    def retrieve(self, event_id: str) -> StripeObject:
+        """Return a snapshot event of the past 30 days, or raise a 404."""
+        event = self._find(event_id)
+        if event["created"] < self.account.now() - KEPT_SECONDS:
+            raise no_such(self.word, event_id)
+        return self._shown(event)
+
+    def list(self, params: Params) -> StripeObject:
+        """List snapshot events of the past 30 days, newest first, by `type` (`invoice.*`), `types`, `created`,
+        `delivery_success` where given.
+
+        Raises:
+            ApiError: 400 where both `type` and `types` are given.
+        """
+        kind, kinds = text(params, "type"), sequence(params, "types")
+        if kind is not None and kinds:
+            raise invalid_parameter("types", "You may only specify one of these parameters: type, types.")
+        delivered = boolean(params, "delivery_success")
+        page_limit(params)
+        oldest = self.account.now() - KEPT_SECONDS
+        found = [
+            event
+            for event in reversed(self.objects.values())
+            if event["created"] >= oldest
+            and (kind is None or event["type"] == kind or (kind[-1] == "*" and event["type"].startswith(kind[:-1])))
+            and (not kinds or event["type"] in kinds)
+            and in_range(params, "created", event["created"])
+            and (delivered is None or self.account.webhooks.all_delivered(event["id"]) == delivered)
+        ]
+        result = page(found, params, "/v1/events")
+        result["data"] = [self._shown(event) for event in result["data"]]
+        return result
+
+    def _shown(self, event: StripeObject) -> StripeObject:
+        shown: StripeObject = copied(event)
+        shown["pending_webhooks"] = self.account.webhooks.pending_count(event["id"])
+        return shown
+
+    # --- v2
+
+    def retrieve_thin(self, event_id: str) -> StripeObject:
+        """Return a thin event of the past 30 days with its `data`, or raise a 404."""
+        event = self.thin.get(event_id)
+        if event is None or event["created"] < rfc3339(self.account.now() - KEPT_SECONDS):
+            raise no_such(self.word, event_id)
+        return copied(event)
+
+    def list_thin(self, params: Params) -> StripeObject:
+        """List thin events of the past 30 days, newest first, by `types`, `object_id`, `created` where given."""
+        kinds, object_id = sequence(params, "types"), text(params, "object_id")
+        created = params.get("created") if isinstance(params.get("created"), dict) else {}
+        limit = page_limit(params, 20)
+        start = integer(params, "page") or 0
+        oldest = rfc3339(self.account.now() - KEPT_SECONDS)
+        found = [
+            event
+            for event in reversed(self.thin.values())
+            if event["created"] >= oldest
+            and (not kinds or event["type"] in kinds)
+            and object_id in (None, (event["related_object"] or {}).get("id"))
+            and _in_rfc3339_range(created or {}, event["created"])
+        ]
+        return thin_page(copied(found), "/v2/core/events", params, start, limit)
+
+
+def thin_page(found: list[Any], url: str, params: Params, start: int, limit: int) -> StripeObject:
+    """Make a v2 list: `data`, and the paths of the next and previous page (https://docs.stripe.com/api-v2-overview)."""
+
+    def link(position: int) -> str:
+        pairs: list[tuple[str, Any]] = [("page", position), ("limit", limit)]
+        for name, value in params.items():
+            if name in ("page", "limit"):
+                continue
+            if isinstance(value, list):
+                pairs += [(f"{name}[{index}]", item) for index, item in enumerate(value)]
+            elif isinstance(value, dict):
+                pairs += [(f"{name}[{key}]", item) for key, item in value.items()]
+            else:
+                pairs.append((name, value))
+        return f"{url}?{urlencode(pairs)}"
+
+    return {
+        "data": found[start : start + limit],
+        "next_page_url": link(start + limit) if len(found) > start + limit else None,
+        "previous_page_url": link(max(0, start - limit)) if start else None,
+    }
+
+
+def _in_rfc3339_range(limits: dict[str, str], created: str) -> bool:
+    moment = created.replace("Z", "+00:00")
+    given = {name: value.replace("Z", "+00:00") for name, value in limits.items()}
+    return not (
+        ("gt" in given and moment <= given["gt"])
+        or ("gte" in given and moment < given["gte"])
+        or ("lt" in given and moment >= given["lt"])
+        or ("lte" in given and moment > given["lte"])
+    )

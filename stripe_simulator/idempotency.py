@@ -1,0 +1,76 @@
+"""Saved answers for idempotency keys: https://docs.stripe.com/api/idempotent_requests.
+
+v1 replays the first answer for 24 hours of the simulator's clock, 500s included, but not answers from before the
+endpoint executed (parameter errors, 401, 404 of a route, 409, 429). v2 replays successes only: a call that failed
+runs again (https://docs.stripe.com/api-v2-overview#idempotency).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from stripe_simulator.errors import ApiError
+from stripe_simulator.parameters import Params
+
+KEPT_SECONDS = 24 * 3600
+
+
+@dataclass(slots=True)
+class SavedAnswer:
+    """What was asked first with a key, and how it was answered."""
+
+    path: str
+    body: bytes
+    params: Params
+    status: int
+    answer: bytes
+    expires: float
+
+
+class IdempotencyKeys:
+    """The saved answers, oldest first, at most `limit` of them (a bound for benchmarks; Stripe has none)."""
+
+    def __init__(self, limit: int = 200_000) -> None:
+        self.limit = limit
+        self._saved: OrderedDict[str, SavedAnswer] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget every key."""
+        self._saved.clear()
+
+    def find(self, key: str, path: str, body: bytes, params: Params, now: float) -> SavedAnswer | None:
+        """Return the saved answer of a key.
+
+        Raises:
+            ApiError: 400 `idempotency_error`, where the key came first with another endpoint or other parameters.
+        """
+        saved = self._saved.get(key)
+        if saved is None:
+            return None
+        if saved.expires <= now:
+            del self._saved[key]
+            return None
+        if saved.path != path:
+            raise ApiError(
+                400,
+                f"Keys for idempotent requests can only be used for the same endpoint they were first used for "
+                f"('{saved.path}' vs '{path}'). Try using a key other than '{key}' if you meant to execute a "
+                "different request.",
+                type="idempotency_error",
+            )
+        if saved.body != body and saved.params != params:
+            raise ApiError(
+                400,
+                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                f"Try using a key other than '{key}' if you meant to execute a different request.",
+                type="idempotency_error",
+            )
+        return saved
+
+    def save(self, key: str, saved: SavedAnswer) -> None:
+        """Save the first answer of a key; later ones never replace it."""
+        if key not in self._saved:
+            self._saved[key] = saved
+            while len(self._saved) > self.limit:
+                self._saved.popitem(last=False)

@@ -1,0 +1,373 @@
+"""Invoices: what a period bills, when it is final, and whether it is paid.
+
+https://docs.stripe.com/billing/invoices/subscription: made when a period ends, a draft for about an hour (usage of the
+period that arrives meanwhile is still on it), then finalised and paid.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from stripe_simulator.errors import ApiError, missing_parameter
+from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+URL = "/v1/invoices"
+_STATUSES = ("draft", "open", "paid", "uncollectible", "void")
+
+
+@synchronized
+class Invoices(Part):
+    """Keep invoices. A draft's lines are worked out whenever it is shown; finalising freezes them."""
+
+    word = "invoice"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self._number = 0
+        self._free: set[str] = set()
+
+    # --- what subscriptions make
+
+    def first(self, subscription: StripeObject) -> StripeObject:
+        """Make, finalise and try to collect the invoice of a new subscription; usage is billed later, so it is
+        often zero, which needs no payment."""
+        at = subscription["start_date"]
+        invoice = self._new(subscription, at, at, "subscription_create")
+        self._freeze_licensed(invoice, subscription)
+        self._finalize(invoice)
+        return invoice
+
+    def due_in_advance(self, subscription: StripeObject) -> bool:
+        """Say whether a subscription costs anything before there is usage."""
+        items = subscription["items"]["data"]
+        return any(item.get("quantity") and Decimal(item["price"]["unit_amount_decimal"]) for item in items)
+
+    def for_period(self, subscription: StripeObject, start: int, end: int, *, free: bool = False) -> StripeObject:
+        """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
+
+        Usage of a `free` period, which a trial is, costs nothing.
+        """
+        invoice = self._new(subscription, start, end, "subscription_cycle", free=free)
+        at = invoice["created"] + self.account.settings.invoice_draft_seconds
+        invoice["automatically_finalizes_at"] = at
+        self.account.schedule(at, lambda: self._close_draft(invoice))
+        return invoice
+
+    def _new(
+        self, subscription: StripeObject, start: int, end: int, reason: str, *, free: bool = False
+    ) -> StripeObject:
+        customer = self.account.customers.objects.get(subscription["customer"], {})
+        now = int(self.account.now())
+        invoice_id = self.account.new_id("in", 24)
+        invoice: StripeObject = {
+            "id": invoice_id,
+            "object": "invoice",
+            "account_country": "US",
+            "account_name": "Simulator",
+            "amount_due": 0,
+            "amount_overpaid": 0,
+            "amount_paid": 0,
+            "amount_remaining": 0,
+            "amount_shipping": 0,
+            "attempt_count": 0,
+            "attempted": False,
+            "auto_advance": True,
+            "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
+            "automatically_finalizes_at": None,
+            "billing_reason": reason,
+            "collection_method": "charge_automatically",
+            "created": now,
+            "currency": subscription["currency"],
+            "customer": subscription["customer"],
+            "customer_email": customer.get("email"),
+            "customer_name": customer.get("name"),
+            "default_tax_rates": [],
+            "description": None,
+            "discounts": [],
+            "due_date": None,
+            "effective_at": None,
+            "ending_balance": None,
+            "hosted_invoice_url": None,
+            "invoice_pdf": None,
+            "issuer": {"type": "self"},
+            "lines": {"object": "list", "data": [], "has_more": False, "url": f"{URL}/{invoice_id}/lines"},
+            "livemode": False,
+            "metadata": {},
+            "next_payment_attempt": None,
+            "number": None,
+            "parent": {
+                "quote_details": None,
+                "subscription_details": {
+                    "metadata": dict(subscription["metadata"]),
+                    "subscription": subscription["id"],
+                },
+                "type": "subscription_details",
+            },
+            "payment_settings": {
+                "default_mandate": None,
+                "payment_method_options": None,
+                "payment_method_types": None,
+            },
+            "period_end": end,
+            "period_start": start,
+            "post_payment_credit_notes_amount": 0,
+            "pre_payment_credit_notes_amount": 0,
+            "receipt_number": None,
+            "starting_balance": 0,
+            "status": "draft",
+            "status_transitions": {
+                "finalized_at": None,
+                "marked_uncollectible_at": None,
+                "paid_at": None,
+                "voided_at": None,
+            },
+            "subtotal": 0,
+            "test_clock": None,
+            "total": 0,
+        }
+        self.objects[invoice_id] = invoice
+        if free:
+            self._free.add(invoice_id)
+        self._price(invoice)
+        self.account.events.emit("invoice.created", invoice)
+        return invoice
+
+    # --- amounts
+
+    def _subscription(self, invoice: StripeObject) -> StripeObject:
+        return self.account.subscriptions.objects[invoice["parent"]["subscription_details"]["subscription"]]
+
+    def _price(self, invoice: StripeObject) -> None:
+        """Work out a draft's lines: the usage of its period for each metered item, and licensed items in advance."""
+        if invoice["status"] != "draft" or invoice["billing_reason"] == "subscription_create":
+            return
+        subscription = self._subscription(invoice)
+        lines = [
+            self._line(invoice, item, invoice["period_start"], invoice["period_end"])
+            for item in subscription["items"]["data"]
+            if item["price"]["recurring"]["usage_type"] == "metered" or subscription["status"] != "canceled"
+        ]
+        self._set_lines(invoice, lines)
+
+    def _freeze_licensed(self, invoice: StripeObject, subscription: StripeObject) -> None:
+        trial = subscription["status"] == "trialing"
+        lines = [
+            self._line(invoice, item, item["current_period_start"], item["current_period_end"], nothing=trial)
+            for item in subscription["items"]["data"]
+        ]
+        self._set_lines(invoice, lines)
+
+    def _line(
+        self, invoice: StripeObject, item: StripeObject, start: int, end: int, *, nothing: bool = False
+    ) -> StripeObject:
+        price = item["price"]
+        meter_id = price["recurring"]["meter"]
+        if meter_id and invoice["billing_reason"] == "subscription_create":
+            quantity = 0
+        elif meter_id:
+            name = self.account.meters.objects[meter_id]["event_name"]
+            # a negative sum bills nothing
+            # (https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api)
+            quantity = max(0, self.account.meter_events.aggregate(invoice["customer"], name, start, end))
+        else:
+            quantity = item.get("quantity") or 0
+        nothing = nothing or bool(meter_id and invoice["id"] in self._free)
+        exact = Decimal(0) if nothing else quantity * Decimal(price["unit_amount_decimal"])
+        amount = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+        return {
+            "id": f"il_{invoice['id'][3:]}{item['id'][3:]}",
+            "object": "line_item",
+            "amount": amount,
+            "currency": price["currency"],
+            "description": f"{quantity} × {price['nickname'] or price['product']}",
+            "discount_amounts": [],
+            "discountable": True,
+            "discounts": [],
+            "invoice": invoice["id"],
+            "livemode": False,
+            "metadata": {},
+            "parent": {
+                "invoice_item_details": None,
+                "subscription_item_details": {
+                    "invoice_item": None,
+                    "proration": False,
+                    "proration_details": None,
+                    "subscription": item["subscription"],
+                    "subscription_item": item["id"],
+                },
+                "type": "subscription_item_details",
+            },
+            "period": {"start": start, "end": end},
+            "pretax_credit_amounts": [],
+            "pricing": {
+                "price_details": {"price": price["id"], "product": price["product"]},
+                "type": "price_details",
+                "unit_amount_decimal": price["unit_amount_decimal"],
+            },
+            "quantity": quantity,
+            "subtotal": amount,
+            "taxes": [],
+        }
+
+    def _set_lines(self, invoice: StripeObject, lines: list[StripeObject]) -> None:
+        invoice["lines"]["data"] = lines
+        total = sum(line["amount"] for line in lines)
+        invoice.update(subtotal=total, total=total, amount_due=total, amount_remaining=total)
+
+    # --- the life of an invoice
+
+    def _close_draft(self, invoice: StripeObject) -> None:
+        pause = self._subscription(invoice)["pause_collection"]
+        if invoice["status"] != "draft" or (pause and pause["behavior"] == "keep_as_draft"):
+            return
+        self._price(invoice)
+        if pause:
+            self._close(invoice, "void" if pause["behavior"] == "void" else "uncollectible")
+        else:
+            self._finalize(invoice)
+
+    def _finalize(self, invoice: StripeObject) -> None:
+        now = int(self.account.now())
+        self._number += 1
+        invoice.update(
+            status="open",
+            number=f"SIM-{self._number:04d}",
+            effective_at=now,
+            automatically_finalizes_at=None,
+            hosted_invoice_url=f"{self.account.public_url}/_simulator/invoices/{invoice['id']}",
+        )
+        invoice["status_transitions"]["finalized_at"] = now
+        self.account.events.emit("invoice.finalized", invoice)
+        self._collect(invoice)
+
+    def _collect(self, invoice: StripeObject) -> None:
+        now = int(self.account.now())
+        subscription_id = invoice["parent"]["subscription_details"]["subscription"]
+        invoice.update(attempted=True, attempt_count=invoice["attempt_count"] + (1 if invoice["total"] else 0))
+        paid = not invoice["total"] or self.account.customers.pays(invoice["customer"])
+        if paid:
+            invoice.update(status="paid", amount_paid=invoice["total"], amount_remaining=0, next_payment_attempt=None)
+            invoice["status_transitions"]["paid_at"] = now
+            self.account.events.emit("invoice.paid", invoice)
+            self.account.events.emit("invoice.payment_succeeded", invoice)
+        else:
+            invoice["next_payment_attempt"] = now + 3 * 86400
+            self.account.events.emit("invoice.payment_failed", invoice)
+        if invoice["billing_reason"] != "subscription_create" or self._subscription(invoice)["latest_invoice"]:
+            self.account.subscriptions.payment_result(subscription_id, paid=paid)
+
+    def _close(self, invoice: StripeObject, status: str) -> None:
+        before = copied(invoice)
+        field = "voided_at" if status == "void" else "marked_uncollectible_at"
+        invoice["status"] = status
+        invoice["status_transitions"][field] = int(self.account.now())
+        self.account.events.emit("invoice.updated", invoice, before)
+        self.account.events.emit(f"invoice.{'voided' if status == 'void' else 'marked_uncollectible'}", invoice)
+
+    # --- the API
+
+    def retrieve(self, invoice_id: str) -> StripeObject:
+        """Return an invoice, a draft with its usage until now, or raise a 404."""
+        invoice = self._find(invoice_id)
+        self._price(invoice)
+        return copied(invoice)
+
+    def list(self, params: Params) -> StripeObject:
+        """List invoices, newest first, by `customer`, `subscription`, `status` and `created` where given."""
+        customer, subscription = text(params, "customer"), text(params, "subscription")
+        status = one_of(params, "status", _STATUSES)
+        page_limit(params)
+        found = [
+            invoice
+            for invoice in reversed(self.objects.values())
+            if customer in (None, invoice["customer"])
+            and subscription in (None, invoice["parent"]["subscription_details"]["subscription"])
+            and status in (None, invoice["status"])
+            and in_range(params, "created", invoice["created"])
+        ]
+        result = page(found, params, URL)
+        for invoice in result["data"]:
+            self._price(invoice)
+        return copied(result)
+
+    def finalize(self, invoice_id: str) -> StripeObject:
+        """Finalise a draft now and try to collect it.
+
+        Raises:
+            ApiError: 400 where it is no draft.
+        """
+        invoice = self._find(invoice_id)
+        if invoice["status"] != "draft":
+            raise ApiError(400, "This invoice is already finalized, you can't re-finalize a non-draft invoice.")
+        self._price(invoice)
+        self._finalize(invoice)
+        return copied(invoice)
+
+    def pay(self, invoice_id: str) -> StripeObject:
+        """Try again to collect an open invoice.
+
+        Raises:
+            ApiError: 400 where it is not open; 402 where the payment fails.
+        """
+        invoice = self._find(invoice_id)
+        if invoice["status"] != "open":
+            raise ApiError(400, f"Invoice is {invoice['status']} and cannot be paid.")
+        self._collect(invoice)
+        if invoice["status"] != "paid":
+            raise ApiError(402, "Your card was declined.", type="card_error", code="card_declined", saved=True)
+        return copied(invoice)
+
+    def preview(self, params: Params) -> StripeObject:
+        """Show the invoice of a subscription's current period as it would be now (`subscription` or `customer`).
+
+        Raises:
+            ApiError: 404 `invoice_upcoming_none` where nothing is going to be billed.
+        """
+        subscription_id, customer = text(params, "subscription"), text(params, "customer")
+        if subscription_id is None and customer is None:
+            raise missing_parameter("subscription")
+        living = self.account.subscriptions.list({"limit": 100} | ({"customer": customer} if customer else {}))["data"]
+        subscription = next((one for one in living if subscription_id in (None, one["id"])), None)
+        if subscription is None:
+            raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
+        items = subscription["items"]["data"]
+        start, end = items[0]["current_period_start"], items[0]["current_period_end"]
+        with self.account.events.silenced():
+            invoice = self._new(subscription, start, end, "upcoming")
+        del self.objects[invoice["id"]]
+        invoice["id"] = "upcoming_" + invoice["id"]
+        return copied(invoice)
+
+    # --- what tests ask for
+
+    def is_final(self, customer_id: str, moment: int) -> bool:
+        """Say whether a moment's usage of a customer is on an invoice that is no draft any more."""
+        return any(
+            invoice["customer"] == customer_id
+            and invoice["status"] != "draft"
+            and invoice["period_start"] <= moment < invoice["period_end"]
+            for invoice in self.objects.values()
+        )
+
+    def billed_quantities(self, customer_id: str, event_name: str) -> dict[str, int]:
+        """Return what each invoice of a customer bills for a meter: `{invoice id: quantity}`, oldest first."""
+        meter = self.account.meters.by_name.get(event_name)
+        result = {}
+        for invoice in self.objects.values():
+            if meter is None or invoice["customer"] != customer_id:
+                continue
+            self._price(invoice)
+            result[invoice["id"]] = sum(
+                line["quantity"]
+                for line in invoice["lines"]["data"]
+                if (self.account.prices.objects[line["pricing"]["price_details"]["price"]]["recurring"] or {}).get(
+                    "meter"
+                )
+                == meter["id"]
+            )
+        return result

@@ -1,0 +1,96 @@
+"""What the parts of the simulated account share: the lock, identifiers, stored objects, pages, expansion."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from stripe_simulator.errors import invalid_parameter, no_such
+from stripe_simulator.parameters import Params, page_limit, text
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+StripeObject = dict[str, Any]
+PartClass = TypeVar("PartClass", bound=type)
+Value = TypeVar("Value")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def unlocked(method: Method) -> Method:
+    """Exempt a public method from `synchronized`: one that waits for something that may call back."""
+    vars(method)["unlocked"] = True
+    return method
+
+
+def synchronized(part: PartClass) -> PartClass:
+    """Make every public method of a class hold the account's lock, so that tests may call it from any thread."""
+
+    def locked(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with self.lock:
+                return method(self, *args, **kwargs)
+
+        return call
+
+    for name, member in list(vars(part).items()):
+        if not callable(member) or name.startswith("_") or isinstance(member, type):
+            continue
+        if not getattr(member, "unlocked", False):
+            setattr(part, name, locked(member))
+    return part
+
+
+class Part:
+    """One kind of thing the account holds: `objects` maps identifier to the object as Stripe would show it."""
+
+    word = "object"
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.lock = account.lock
+        self.objects: dict[str, StripeObject] = {}
+
+    def _find(self, identifier: str, param: str = "id", status: int = 404) -> StripeObject:
+        found = self.objects.get(identifier)
+        if found is None:
+            raise no_such(self.word, identifier, param, status)
+        return found
+
+
+def copied(value: Value) -> Value:
+    """Copy a JSON-like value deeply, so that what was shown never changes afterwards."""
+    copy: Value = json.loads(json.dumps(value))
+    return copy
+
+
+def page(objects: Iterable[StripeObject], params: Params, url: str) -> StripeObject:
+    """Make a v1 list, newest first as given, with `limit`, `starting_after` and `ending_before`.
+
+    See https://docs.stripe.com/api/pagination. The answer holds the stored objects themselves.
+
+    Raises:
+        ApiError: 400 for a limit outside 1 to 100 or an unknown cursor.
+    """
+    limit = page_limit(params)
+    items = list(objects)
+    after, before = text(params, "starting_after"), text(params, "ending_before")
+    if after is not None:
+        items = items[_position(items, after, "starting_after") + 1 :]
+        shown, more = items[:limit], len(items) > limit
+    elif before is not None:
+        items = items[: _position(items, before, "ending_before")]
+        shown, more = items[-limit:], len(items) > limit
+    else:
+        shown, more = items[:limit], len(items) > limit
+    return {"object": "list", "data": shown, "has_more": more, "url": url}
+
+
+def _position(items: list[StripeObject], identifier: str, param: str) -> int:
+    for position, item in enumerate(items):
+        if item["id"] == identifier:
+            return position
+    raise invalid_parameter(param, f"No such object: '{identifier}'", "resource_missing")

@@ -1,0 +1,107 @@
+"""The customer portal's sessions and configurations: https://docs.stripe.com/api/customer_portal/sessions."""
+
+from __future__ import annotations
+
+from stripe_simulator.parameters import Params, boolean, mapping, merged_metadata, page_limit, required, text
+from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+
+
+@synchronized
+class PortalConfigurations(Part):
+    """Keep portal configurations; the first one made is the default."""
+
+    word = "billing_portal.configuration"
+
+    def create(self, params: Params) -> StripeObject:
+        """Create a configuration."""
+        now = int(self.account.now())
+        configuration: StripeObject = {
+            "id": self.account.new_id("bpc", 24),
+            "object": "billing_portal.configuration",
+            "active": True,
+            "application": None,
+            "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
+            | mapping(params, "business_profile"),
+            "created": now,
+            "default_return_url": text(params, "default_return_url"),
+            "features": mapping(params, "features"),
+            "is_default": not self.objects,
+            "livemode": False,
+            "login_page": {"enabled": False, "url": None},
+            "metadata": merged_metadata({}, params),
+            "name": text(params, "name"),
+            "updated": now,
+        }
+        self.objects[configuration["id"]] = configuration
+        self.account.events.emit("billing_portal.configuration.created", configuration)
+        return copied(configuration)
+
+    def retrieve(self, configuration_id: str) -> StripeObject:
+        """Return a configuration, or raise a 404."""
+        return copied(self._find(configuration_id))
+
+    def update(self, configuration_id: str, params: Params) -> StripeObject:
+        """Change a configuration."""
+        configuration = self._find(configuration_id)
+        before = copied(configuration)
+        for name in ("features", "business_profile"):
+            configuration[name] = configuration[name] | mapping(params, name)
+        for name in ("default_return_url", "name"):
+            if name in params:
+                configuration[name] = text(params, name)
+        active = boolean(params, "active")
+        configuration["active"] = configuration["active"] if active is None else active
+        configuration["metadata"] = merged_metadata(configuration["metadata"], params)
+        self.account.events.emit("billing_portal.configuration.updated", configuration, before)
+        return copied(configuration)
+
+    def list(self, params: Params) -> StripeObject:
+        """List configurations, newest first, by `active` and `is_default` where given."""
+        active, default = boolean(params, "active"), boolean(params, "is_default")
+        page_limit(params)
+        found = [
+            configuration
+            for configuration in reversed(self.objects.values())
+            if active in (None, configuration["active"]) and default in (None, configuration["is_default"])
+        ]
+        return copied(page(found, params, "/v1/billing_portal/configurations"))
+
+
+@synchronized
+class PortalSessions(Part):
+    """Make portal sessions."""
+
+    word = "billing_portal.session"
+
+    def create(self, params: Params) -> StripeObject:
+        """Create a session for a customer, with the given configuration or the default one.
+
+        Raises:
+            ApiError: 400 for an unknown customer or configuration.
+        """
+        customer = str(required(params, "customer"))
+        self.account.customers.require(customer, "customer")
+        configurations = self.account.portal_configurations
+        configuration = text(params, "configuration")
+        if configuration is None:
+            if not configurations.objects:
+                configurations.create({})
+            configuration = next(iter(configurations.objects))
+        configurations._find(configuration, "configuration", 400)
+        session_id = self.account.new_id("bps", 24)
+        session: StripeObject = {
+            "id": session_id,
+            "object": "billing_portal.session",
+            "configuration": configuration,
+            "created": int(self.account.now()),
+            "customer": customer,
+            "flow": None,
+            "livemode": False,
+            "locale": None,
+            "on_behalf_of": None,
+            "return_url": text(params, "return_url"),
+            "url": f"{self.account.public_url}/_simulator/portal/{session_id}",
+        }
+        self.objects[session_id] = session
+        self.account.events.emit("billing_portal.session.created", session)
+        return copied(session)

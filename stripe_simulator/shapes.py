@@ -1,0 +1,60 @@
+"""Older and other shapes of snapshot events: what endpoints with another API version, or expanded objects, look like.
+
+Before 2025-03-31.basil a subscription had its own `current_period_*` and an invoice its own `subscription`
+(https://docs.stripe.com/changelog/basil). An endpoint gets events in the shape of the version it was made with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stripe_simulator.part import StripeObject, copied
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+FIRST_CURRENT_VERSION = "2025-03-31.basil"
+
+
+def in_version(event: StripeObject, api_version: str | None) -> StripeObject:
+    """Return a snapshot event in the shape of an API version (None: the current one)."""
+    if api_version is None:
+        return event
+    shown = copied(event) if api_version >= FIRST_CURRENT_VERSION else older_shape(event)
+    shown["api_version"] = api_version
+    return dict(shown)
+
+
+def older_shape(event: StripeObject) -> StripeObject:
+    """Return a copy of a snapshot event as an endpoint of API version 2024-06-20 gets it."""
+    older: StripeObject = copied(event)
+    older["api_version"] = "2024-06-20"
+    _make_older(older["data"]["object"])
+    return older
+
+
+def _make_older(thing: Any) -> None:
+    if not isinstance(thing, dict):
+        return
+    if thing.get("object") == "subscription":
+        items = thing["items"]["data"]
+        thing["current_period_start"] = max((item["current_period_start"] for item in items), default=None)
+        thing["current_period_end"] = min((item["current_period_end"] for item in items), default=None)
+        for item in items:
+            del item["current_period_start"], item["current_period_end"]
+    elif thing.get("object") == "invoice":
+        parent = thing.pop("parent") or {}
+        thing["subscription"] = (parent.get("subscription_details") or {}).get("subscription")
+        thing["paid"] = thing["status"] == "paid"
+    for value in thing.values():
+        _make_older(value)
+
+
+def with_expanded(account: Account, event: StripeObject, paths: list[str]) -> StripeObject:
+    """Return a copy of a snapshot event whose object holds whole objects in place of identifiers.
+
+    `with_expanded(account, event, ["customer", "subscription"])`: some senders and older integrations have them.
+    """
+    expanded: StripeObject = copied(event)
+    account.expand(expanded["data"]["object"], paths)
+    return expanded

@@ -1,0 +1,254 @@
+"""Webhooks: who gets which events, signed how, and what is waiting to be delivered.
+
+In manual mode (the default) deliveries wait in a queue until a test takes them and delivers them itself: in any order,
+late, twice. In automatic mode `Dispatcher` posts them and retries on the simulator's clock.
+
+Signatures: https://docs.stripe.com/webhooks#verify-manually. Retries: https://docs.stripe.com/webhooks#retries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from stripe_simulator.destinations import Destination
+from stripe_simulator.part import Part, StripeObject, synchronized, unlocked
+from stripe_simulator.shapes import in_version
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+    from stripe_simulator.dispatcher import Dispatcher
+
+RETRY_AFTER_SECONDS = (0, 300, 1800, 7200, 18000, 36000, *range(86400 // 2, 3 * 86400, 86400 // 2))
+"""When a delivery is tried, in seconds after its event: for three days, ever less often."""
+
+
+def sign(payload: bytes, secret: str | list[str], timestamp: int | None = None) -> str:
+    """Return the `Stripe-Signature` header of a payload: one `v1` for each secret.
+
+    The timestamp is real time unless given, because receivers compare it with the real time.
+    """
+    at = int(time.time()) if timestamp is None else timestamp
+    secrets = [secret] if isinstance(secret, str) else secret
+    signed = b"%d." % at + payload
+    signatures = [hmac.new(one.encode(), signed, hashlib.sha256).hexdigest() for one in secrets]
+    return ",".join([f"t={at}", *(f"v1={signature}" for signature in signatures)])
+
+
+@dataclass
+class Attempt:
+    """One try to deliver: when (Unix seconds of the simulator), and the answer's status or why there was none."""
+
+    at: float
+    status: int | None
+    error: str | None = None
+
+
+@dataclass
+class Delivery:
+    """One event for one destination, ready to be posted: `body` as bytes, `headers()` signed now."""
+
+    id: str
+    event_id: str
+    event_type: str
+    payload: Literal["snapshot", "thin"]
+    body: bytes
+    destination: Destination
+    created: float
+    attempts: list[Attempt] = field(default_factory=list)
+    gave_up: bool = False
+
+    def headers(self, timestamp: int | None = None) -> dict[str, str]:
+        """Return the HTTP headers, signed with every secret that is valid, at real time unless a time is given."""
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": sign(self.body, self.destination.valid_secrets(), timestamp),
+        }
+
+    @property
+    def url(self) -> str:
+        """Return the destination's URL."""
+        return self.destination.url
+
+    @property
+    def delivered(self) -> bool:
+        """Say whether an attempt was answered with a 2xx; everything else, redirects too, is a failure."""
+        return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
+
+    def event(self) -> StripeObject:
+        """Return the body parsed."""
+        parsed: StripeObject = json.loads(self.body)
+        return parsed
+
+    def record(self, status: int | None, error: str | None = None) -> None:
+        """Note the answer of an attempt a test made itself (None and a reason where there was no answer)."""
+        self.attempts.append(Attempt(self.destination.now(), status, error))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the control interface shows of it."""
+        return {
+            "id": self.id,
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "payload": self.payload,
+            "url": self.url,
+            "delivered": self.delivered,
+            "attempts": [vars(attempt) for attempt in self.attempts],
+        }
+
+
+@synchronized
+class Webhooks(Part):
+    """Keep destinations and deliveries. `deliveries` has all of them, `waiting` those nobody has taken."""
+
+    word = "webhook endpoint"
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self.destinations: dict[str, Destination] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self.waiting: list[Delivery] = []
+        self._by_event: dict[str, list[Delivery]] = {}
+        self._dispatcher: Dispatcher | None = None
+
+    def add_destination(
+        self,
+        url: str = "http://localhost/stripe/webhook",
+        payload: Literal["snapshot", "thin"] = "snapshot",
+        enabled_events: list[str] | None = None,
+        *,
+        secret: str | None = None,
+        api_version: str | None = None,
+        made_by: Literal["v1", "v2"] | None = None,
+        name: str = "",
+        description: str = "",
+        metadata: dict[str, str] | None = None,
+    ) -> Destination:
+        """Register a destination for some event types (all unless given), snapshots or thin, never both.
+
+        `api_version` decides the shape of its snapshots (None: the current one). `made_by` says which API lists it.
+        """
+        made_by = made_by or ("v1" if payload == "snapshot" else "v2")
+        account = self.account
+        destination = Destination(
+            id=account.new_id("we", 24) if made_by == "v1" else account.new_id("ed_test", 32),
+            url=url,
+            payload=payload,
+            enabled_events=enabled_events or ["*"],
+            api_version=api_version,
+            made_by=made_by,
+            name=name,
+            description=description,
+            metadata=metadata or {},
+            created=int(account.now()),
+            now=account.now,
+        )
+        destination.secrets.append((secret or account.new_id("whsec", 32), None))
+        self.destinations[destination.id] = destination
+        return destination
+
+    def rotate_secret(self, destination_id: str, keep_seconds: float = 86400, *, secret: str | None = None) -> str:
+        """Give a destination a new secret; the old ones stay valid so long, and deliveries carry both signatures."""
+        destination = self.destinations[destination_id]
+        until = self.account.now() + keep_seconds
+        destination.secrets = [
+            (old, until if expires is None else min(until, expires)) for old, expires in destination.secrets
+        ]
+        new = secret or self.account.new_id("whsec", 32)
+        destination.secrets.append((new, None))
+        return new
+
+    def queue(self, event: StripeObject) -> None:
+        """Make a delivery of an event for each destination that wants it."""
+        payload: Literal["snapshot", "thin"] = "thin" if event["object"] == "v2.core.event" else "snapshot"
+        for destination in self.destinations.values():
+            if not destination.wants(event["type"], payload):
+                continue
+            shown = in_version(event, destination.api_version) if payload == "snapshot" else event
+            body = json.dumps({**shown, "pending_webhooks": 1} if payload == "snapshot" else shown, indent=2).encode()
+            delivery = self.make_delivery(destination, event["id"], event["type"], body)
+            self._by_event.setdefault(event["id"], []).append(delivery)
+
+    def make_delivery(self, destination: Destination, event_id: str, event_type: str, body: bytes) -> Delivery:
+        """Queue a delivery with any body: an older shape, expanded objects, or something damaged."""
+        delivery = Delivery(
+            id=self.account.new_id("dlv", 16),
+            event_id=event_id,
+            event_type=event_type,
+            payload=destination.payload,
+            body=body,
+            destination=destination,
+            created=self.account.now(),
+        )
+        self.deliveries[delivery.id] = delivery
+        if self._dispatcher is not None:
+            self._dispatcher.add(delivery)
+        else:
+            self.waiting.append(delivery)
+        return delivery
+
+    def resend(self, event_id: str) -> list[Delivery]:
+        """Queue an event again for every destination that got it, as a resend by hand does."""
+        again = [
+            self.make_delivery(old.destination, event_id, old.event_type, old.body)
+            for old in list(self._by_event.get(event_id, ()))
+        ]
+        self._by_event.setdefault(event_id, []).extend(again)
+        return again
+
+    # --- manual mode
+
+    def take(self, event_type: str | None = None) -> list[Delivery]:
+        """Take the waiting deliveries out of the queue, all or those of one event type, oldest first."""
+        taken = [delivery for delivery in self.waiting if event_type in (None, delivery.event_type)]
+        self.waiting = [delivery for delivery in self.waiting if delivery not in taken]
+        return taken
+
+    @unlocked
+    def deliver(self, delivery: Delivery, url: str | None = None) -> int | None:
+        """Post a delivery over HTTP once, record the attempt and return the status (None: no answer)."""
+        from stripe_simulator.dispatcher import post
+
+        status, error = post(url or delivery.url, delivery.body, delivery.headers())
+        delivery.record(status, error)
+        return status
+
+    # --- automatic mode
+
+    def start_automatic(self, *, speed: float = 1) -> None:
+        """Post deliveries in the background from now on, those that wait first, with Stripe's retries.
+
+        The retry times are seconds of the simulator's clock, divided by `speed`.
+        """
+        from stripe_simulator.dispatcher import Dispatcher
+
+        self.close()
+        self._dispatcher = Dispatcher(self.account, speed)
+        for delivery in self.waiting:
+            self._dispatcher.add(delivery)
+        self.waiting = []
+
+    def start_manual(self) -> None:
+        """Go back to manual mode; what is on its way is not retried any more."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop the background deliveries, if any."""
+        dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            dispatcher.close()
+
+    # --- what /v1/events shows
+
+    def all_delivered(self, event_id: str) -> bool:
+        """Say whether every delivery of an event has succeeded (also where nobody wanted it)."""
+        return all(delivery.delivered for delivery in self._by_event.get(event_id, ()))
+
+    def pending_count(self, event_id: str) -> int:
+        """Return how many destinations have yet to answer an event with 2xx."""
+        return sum(not delivery.delivered for delivery in self._by_event.get(event_id, ()))

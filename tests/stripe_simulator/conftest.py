@@ -1,0 +1,98 @@
+"""The simulator is tested through the real stripe-python, over a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import stripe
+
+from stripe_simulator import Simulator
+
+NOON = 1_795_435_200  # 2026-11-23T12:00:00Z
+HOUR = 3600
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> stripe.StripeClient:
+    """Return the real client, its clock stopped at 2026-11-23T12:00:00Z."""
+    simulator.clock.set(NOON)
+    return stripe.StripeClient("sk_test_simulator", base_addresses=simulator.base_addresses)
+
+
+@pytest.fixture
+def make_meter(client: stripe.StripeClient) -> Callable[..., Any]:
+    """Return a function that creates a meter: pre-aggregated by hour, `sum`, unless told otherwise."""
+
+    def make(event_name: str = "readings", formula: Any = "sum", window: Any = "hour") -> Any:
+        params: dict[str, Any] = {
+            "display_name": event_name,
+            "event_name": event_name,
+            "default_aggregation": {"formula": formula},
+        }
+        if window:
+            params["event_time_window"] = window
+        return client.v1.billing.meters.create(params)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def send(client: stripe.StripeClient) -> Callable[..., Any]:
+    """Return a function that sends one meter event over v1."""
+
+    def send(
+        customer: str, value: Any, timestamp: int = NOON, identifier: str = "", event_name: str = "readings"
+    ) -> Any:
+        params: dict[str, Any] = {
+            "event_name": event_name,
+            "payload": {"stripe_customer_id": customer, "value": str(value)},
+            "timestamp": timestamp,
+        }
+        if identifier:
+            params["identifier"] = identifier
+        return client.v1.billing.meter_events.create(params)  # type: ignore[arg-type]
+
+    return send
+
+
+@pytest.fixture
+def customer(client: stripe.StripeClient) -> str:
+    """Return the identifier of a new customer."""
+    return client.v1.customers.create({"email": "a@example.com"}).id
+
+
+@pytest.fixture
+def price(client: stripe.StripeClient, make_meter: Callable[..., Any]) -> Any:
+    """Return a monthly price of 0.5 cents a reading, on the meter `readings`."""
+    meter = make_meter()
+    return client.v1.prices.create(
+        {
+            "currency": "usd",
+            "unit_amount_decimal": "0.5",  # type: ignore[typeddict-item]
+            "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
+            "product_data": {"name": "Readings"},
+            "lookup_key": "readings",
+        }
+    )
+
+
+@pytest.fixture
+def subscribe(client: stripe.StripeClient, simulator: Simulator, price: Any) -> Callable[..., Any]:
+    """Return a function that takes an organisation through checkout and returns the completed session."""
+
+    def subscribe(organization_id: str = "org_1", **params: Any) -> Any:
+        asked: Any = {
+            "mode": "subscription",
+            "client_reference_id": organization_id,
+            "line_items": [{"price": price.id}],
+            "subscription_data": {"metadata": {"organization_id": organization_id}},
+            "success_url": "https://example.com/done",
+            **params,
+        }
+        session = client.v1.checkout.sessions.create(asked)
+        simulator.account.complete_checkout_session(session.id)
+        return client.v1.checkout.sessions.retrieve(session.id)
+
+    return subscribe

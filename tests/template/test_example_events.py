@@ -1,0 +1,136 @@
+"""Every file in events/ is what its function expects: handed to the real handler, in this process."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from programs.local.cloudformation import read_template
+from programs.local.servers import (
+    DYNAMODB_PORT,
+    EVENTS,
+    LOCAL_ENVIRONMENT,
+    STRIPE_PORT,
+    event_body,
+    make_subscribed_organization,
+    secret_of,
+)
+from programs.local.stack import Stack, TimeLimit
+from programs.local.webhook_event import http_event
+from stripe_simulator import sign
+
+OUTCOMES = {
+    "checkout_session_completed": "processed",
+    "customer_created": "ignored",
+    "customer_subscription_created": "processed",
+    "customer_subscription_deleted": "processed",
+    "customer_subscription_paused": "processed",
+    "customer_subscription_resumed": "processed",
+    "customer_subscription_updated": "processed",
+    "invoice_paid": "processed",
+    "invoice_payment_failed": "processed",
+    "v1_billing_meter_error_report_triggered": "processed",
+    "v1_billing_meter_no_meter_found": "processed",
+    "v1_customer_subscription_created": "processed",
+    "v1_customer_subscription_deleted": "processed",
+    "v1_customer_subscription_paused": "processed",
+    "v1_customer_subscription_resumed": "processed",
+    "v1_customer_subscription_updated": "processed",
+}
+API_STATUSES = {
+    "get_subscription": 200,
+    "get_usage": 200,
+    "open_checkout_session": 201,
+    "open_portal_session": 201,
+}
+
+
+@pytest.fixture
+def local(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """Give the stack in the state that `make local` serves."""
+    make_subscribed_organization(stack)
+    for name in ("ALLOWED_PRICE_IDS", "ALLOWED_REDIRECT_HOSTS"):
+        monkeypatch.setenv(name, json.loads(LOCAL_ENVIRONMENT.read_text())["Parameters"][name])
+    return stack
+
+
+def read(folder: str, name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / folder / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def test_every_event_file_is_used_here() -> None:
+    names = {str(path.relative_to(EVENTS).with_suffix("")) for path in EVENTS.rglob("*.json")}
+
+    assert names == (
+        {f"stripe/{name}" for name in OUTCOMES}
+        | {f"billing_api/{name}" for name in API_STATUSES}
+        | {"usage_metering/scheduled", "usage_metering/shard_message"}
+        | {"usage_reconciliation/scheduled", "usage_reconciliation/meter_message"}
+        | {"local-env"}
+    )
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("base64_encoded", [False, True])
+def test_stripe_event_is_answered(local: Stack, name: str, base64_encoded: bool) -> None:
+    body = event_body(EVENTS / "stripe" / f"{name}.json", int(local.simulator.clock.now()))
+    event = http_event(body, sign(body, secret_of(body), int(time.time())), base64_encoded=base64_encoded)
+
+    first = local.webhook_app.handler(event, TimeLimit(28_000))
+    second = local.webhook_app.handler(event, TimeLimit(28_000))
+
+    assert (first["statusCode"], json.loads(first["body"])) == (200, {"outcome": OUTCOMES[name]})
+    assert json.loads(second["body"])["outcome"] in ("duplicate", OUTCOMES[name])
+
+
+def test_scheduled_metering_sends_the_hour_that_is_due(local: Stack) -> None:
+    summary = local.metering_app.handler(read("usage_metering", "scheduled"), TimeLimit())
+
+    assert (summary["settled"], summary["events_sent"]) == (1, 2)
+
+
+def test_the_message_names_the_organisation_s_shard(local: Stack) -> None:
+    answer = local.metering_app.worker(read("usage_metering", "shard_message"), TimeLimit())
+
+    assert answer == {"batchItemFailures": []}
+    assert local.due_hours() == []
+
+
+@pytest.mark.parametrize("name", ["scheduled", "meter_message"])
+def test_reconciliation_compares(local: Stack, name: str) -> None:
+    local.meter()
+
+    answer = local.reconciliation_app.handler(read("usage_reconciliation", name), TimeLimit())
+
+    assert answer.get("batchItemFailures", []) == []
+    assert answer.get("drift_events", 0) == 0
+
+
+@pytest.mark.parametrize("name", API_STATUSES)
+def test_billing_api_answers(local: Stack, name: str) -> None:
+    answer = importlib.import_module("functions.billing_api.app").handler(read("billing_api", name), TimeLimit(28_000))
+
+    assert answer["statusCode"] == API_STATUSES[name], answer["body"]
+
+
+def test_the_local_environment_overrides_only_what_the_template_declares() -> None:
+    template = read_template()
+    declared = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    for resource in template["Resources"].values():
+        declared |= set(resource["Properties"].get("Environment", {}).get("Variables", {}))
+    local = json.loads(LOCAL_ENVIRONMENT.read_text(encoding="utf-8"))["Parameters"]
+
+    assert set(local) <= declared
+    assert local["AWS_ENDPOINT_URL_DYNAMODB"] == f"http://host.docker.internal:{DYNAMODB_PORT}"
+    assert local["STRIPE_API_BASE"] == f"http://host.docker.internal:{STRIPE_PORT}"
+
+
+def test_no_event_file_holds_a_signature() -> None:
+    for path in Path(EVENTS).rglob("*.json"):
+        assert "stripe-signature" not in path.read_text(encoding="utf-8").lower()

@@ -1,0 +1,239 @@
+"""Each function's role allows the calls that its code makes, and nothing more: the calls are watched on their way out.
+
+DynamoDB is DynamoDB Local; SQS and Secrets Manager are answered here. What each call needs:
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
+
+from billing import clock, record_active_sensors, record_readings
+from billing.settings import secrets_reader
+from billing.stripe_gateway import stripe_gateway
+from programs.local.servers import EVENTS, LOCAL_ENVIRONMENT, make_subscribed_organization
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
+from tests.template.test_permissions import CONSUME, GRANTED
+
+QUEUE_ADDRESS = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:StripeSecret-AbCdEf"
+TRANSACTION_ACTIONS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+
+
+class Recorder:
+    """Note which function makes which call."""
+
+    def __init__(self) -> None:
+        self.function = ""
+        self.calls: dict[str, dict[str, set[str]]] = {}
+        self._send = URLLib3Session.send
+
+    def handling(self, function: str, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the handler, with its calls noted."""
+
+        def handle(event: Any, context: Any) -> Any:
+            # As in a new Lambda environment: clients and secrets are made by the function itself.
+            secrets_reader.cache_clear()
+            stripe_gateway.cache_clear()
+            before, self.function = self.function, function
+            try:
+                return handler(event, context)
+            finally:
+                self.function = before
+
+        return handle
+
+    def send(self, session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        """Note a request's actions and answer it, or send it to DynamoDB Local."""
+        service, operation = _text(request.headers["X-Amz-Target"]).split(".")
+        body: bytes = request.body if isinstance(request.body, bytes) else str(request.body).encode()
+        parameters = json.loads(body)
+        if self.function:
+            for action, resource in _needed(service, operation, parameters):
+                self.calls.setdefault(self.function, {}).setdefault(resource, set()).add(action)
+        if service.startswith("DynamoDB"):
+            return self._send(session, request)
+        answer = _answer(operation, parameters)
+        raw: Any = BytesIO(json.dumps(answer).encode())
+        raw.stream = lambda **_: iter([raw.read()])
+        headers: Any = {"content-type": "application/x-amz-json-1.0"}
+        return AWSResponse(request.url, 200, headers, raw)
+
+
+def _text(header: str | bytes) -> str:
+    return header.decode() if isinstance(header, bytes) else header
+
+
+def _needed(service: str, operation: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if service == "AmazonSQS":
+        queue = parameters["QueueUrl"].removeprefix(QUEUE_ADDRESS)
+        yield f"sqs:{operation.removesuffix('Batch')}", queue
+    elif service == "secretsmanager":
+        yield f"secretsmanager:{operation}", "StripeSecret"
+    elif operation == "BatchGetItem":
+        for table in parameters["RequestItems"]:
+            yield "dynamodb:BatchGetItem", table
+    elif operation == "TransactWriteItems":
+        for item in parameters["TransactItems"]:
+            ((kind, values),) = item.items()
+            yield f"dynamodb:{TRANSACTION_ACTIONS[kind]}", values["TableName"]
+    elif operation in ("BatchExecuteStatement", "ExecuteStatement", "ExecuteTransaction"):
+        for statement in parameters.get("Statements") or parameters.get("TransactStatements") or [parameters]:
+            match = re.match(r'\s*(\w+)(?:\s.*?FROM)?\s+"?(\w+)"?', statement["Statement"], re.DOTALL)
+            assert match, statement
+            yield f"dynamodb:PartiQL{match[1].capitalize()}", match[2]
+    else:
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+        yield f"dynamodb:{operation}", parameters["TableName"] + index
+
+
+def _answer(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def digest(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    if operation == "GetSecretValue":
+        secrets = {"api_key": "sk_test_simulator", "webhook_secrets": [SNAPSHOT_SECRET, THIN_SECRET]}
+        return {"ARN": SECRET_ARN, "Name": "StripeSecret", "SecretString": json.dumps(secrets)}
+    if operation == "SendMessage":
+        return {"MessageId": "1", "MD5OfMessageBody": digest(parameters["MessageBody"])}
+    assert operation == "SendMessageBatch", operation
+    return {
+        "Successful": [
+            {"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": digest(entry["MessageBody"])}
+            for entry in parameters["Entries"]
+        ]
+    }
+
+
+@pytest.fixture
+def recorder(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Watch the handlers of the stack, which read their secret from Secrets Manager."""
+    recorder = Recorder()
+    monkeypatch.setattr(URLLib3Session, "send", lambda session, request: recorder.send(session, request))
+    monkeypatch.delenv("STRIPE_SECRET_KEY")
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRETS")
+    monkeypatch.setenv("STRIPE_SECRET_ARN", SECRET_ARN)
+    for app, name, function in (
+        (stack.webhook_app, "handler", "StripeWebhookFunction"),
+        (stack.metering_app, "handler", "UsageMeteringFunction"),
+        (stack.metering_app, "worker", "UsageMeteringWorkerFunction"),
+        (stack.reconciliation_app, "handler", "UsageReconciliationFunction"),
+    ):
+        monkeypatch.setattr(app, name, recorder.handling(function, getattr(app, name)))
+    return recorder
+
+
+def allowed(function: str) -> dict[str, set[str]]:
+    """Return what the role allows for the code; what Lambda itself does with it is left out."""
+    found = {resource: actions - CONSUME for resource, actions in GRANTED[function].items()}
+    # Lambda, not the code, puts failed invocations there.
+    found.pop("AsyncFailureDeadLetterQueue", None)
+    return found
+
+
+def an_hour_ago() -> datetime:
+    return clock.hour_of(clock.utc_now()) - timedelta(hours=1)
+
+
+def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
+    # Refused before anybody subscribed, then made due by the webhook.
+    record_readings("org-local", 7, an_hour_ago())
+    assert stack.meter()["refused"] == {"no_customer": 1}
+    make_subscribed_organization(stack)
+    stack.meter()
+    account = stack.simulator.account
+    account.subscriptions.update("sub_local", {"cancel_at_period_end": "true"})
+    # Known by its customer only, and claimed by another organisation.
+    account.subscriptions.create({"customer": "cus_local", "items": [{"price": stack.prices["active_sensors"]}]})
+    stack.subscribe("org-other", customer="cus_local")
+    identifier = stack.simulator.requests.to("POST /v1/billing/meter_events")[0].params["identifier"]
+    meter_id = account.meters.by_name["temperature_readings"]["id"]
+    account.error_reports.trigger(meter_id, "meter_event_customer_not_found", [identifier])
+    account.subscriptions.cancel("sub_local")
+    deliveries = stack.simulator.webhooks.take()
+    assert {answer.status for answer in stack.deliver_all([*deliveries, *deliveries])} == {200}
+
+    assert recorder.calls["StripeWebhookFunction"] == allowed("StripeWebhookFunction")
+
+
+def work(stack: Stack, run: Callable[[], Any]) -> None:
+    """Let an hour be reported, corrected, refused, and changed while it is sent."""
+    make_subscribed_organization(stack)
+    record_readings("org-nobody", 5, an_hour_ago())
+    run()
+    record_active_sensors("org-local", 3, an_hour_ago())
+    run()
+
+
+def test_the_metering_function_may_do_what_it_does(
+    stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(stack, stack.meter)
+    monkeypatch.setenv("METERING_QUEUE_URL", f"{QUEUE_ADDRESS}UsageMeteringQueue")
+    assert stack.meter() == {"handed_over": 16}
+
+    assert recorder.calls["UsageMeteringFunction"] == allowed("UsageMeteringFunction")
+
+
+def test_a_worker_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METERING_QUEUE_URL", f"{QUEUE_ADDRESS}UsageMeteringQueue")
+    message = json.loads((EVENTS / "usage_metering" / "shard_message.json").read_text(encoding="utf-8"))
+
+    def run(remaining_ms: int = 900_000) -> None:
+        for shard in range(16):
+            message["Records"][0]["body"] = json.dumps({"shard": shard, "until": clock.format_time(clock.utc_now())})
+            stack.metering_app.worker(message, TimeLimit(remaining_ms))
+
+    work(stack, run)
+    record_readings("org-local", 3, an_hour_ago())
+    # No time left: the rest goes on in another message.
+    run(remaining_ms=0)
+
+    assert recorder.calls["UsageMeteringWorkerFunction"] == allowed("UsageMeteringWorkerFunction")
+
+
+def test_the_reconciliation_may_do_what_it_does(
+    stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_subscribed_organization(stack)
+    stack.meter()
+    stack.simulator.account.meter_events.lose_hour("cus_local", "temperature_readings", int(an_hour_ago().timestamp()))
+    stack.advance(hours=3)
+    assert stack.reconcile()["drift_events"] == 1
+    monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
+    assert stack.reconcile()["handed_over"] > 0
+
+    assert recorder.calls["UsageReconciliationFunction"] == allowed("UsageReconciliationFunction")
+
+
+def test_the_billing_api_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_subscribed_organization(stack)
+    for name in ("ALLOWED_PRICE_IDS", "ALLOWED_REDIRECT_HOSTS"):
+        monkeypatch.setenv(name, json.loads(LOCAL_ENVIRONMENT.read_text())["Parameters"][name])
+    handler = recorder.handling("BillingApiFunction", importlib.import_module("functions.billing_api.app").handler)
+    for path in sorted((EVENTS / "billing_api").glob("*.json")):
+        assert handler(json.loads(path.read_text(encoding="utf-8")), TimeLimit(28_000))["statusCode"] < 300
+    # A customer that was deleted at Stripe gets a successor.
+    record = stack.record("org-new")
+    stack.simulator.account.customers.delete(str(record.stripe_customer_id))
+    again = json.loads((EVENTS / "billing_api" / "open_checkout_session.json").read_text(encoding="utf-8"))
+    assert handler(again, TimeLimit(28_000))["statusCode"] == 201
+
+    assert recorder.calls["BillingApiFunction"] == allowed("BillingApiFunction")
