@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from billing import clock
-from billing.metering.hours import Key, list_due
+from billing.metering.due import due_keys
+from billing.metering.hour import Key
 from billing.tables.table import client
 from billing.tables.usage import SHARDS, UsageRecord, make_refused_due, refused_hours
 
@@ -45,18 +46,13 @@ class RefusedHour:
 
 def count_due(shard: int, until: datetime) -> int:
     """Count a shard's hours that have ended and are due."""
-    return sum(len(page) for page in list_due(shard, until))
+    return sum(1 for _ in due_keys(shard, until))
 
 
 def oldest_due_hours(until: datetime, limit: int) -> list[Key]:
     """Return the oldest due hours that have ended, over all shards."""
-    first = [key for shard in range(SHARDS) for key in islice(_keys(list_due(shard, until)), limit)]
+    first = [key for shard in range(SHARDS) for key in islice(due_keys(shard, until), limit)]
     return sorted(first, key=lambda key: (key[1], key[0]))[:limit]
-
-
-def _keys(pages: Iterable[list[Key]]) -> Iterator[Key]:
-    for page in pages:
-        yield from page
 
 
 def refused_in_segment(segment: int, since: datetime) -> list[RefusedHour]:

@@ -23,7 +23,7 @@ from rich.table import Table
 from billing import clock, telemetry
 from billing.api.requests import read_range
 from billing.errors import BillingError, RefusedError
-from billing.metering.hours import oldest_due
+from billing.metering.due import oldest_due
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from billing import clock, telemetry
-from billing.metering.invocation import due_until, emit_backlog, work_off_shards
+from billing.metering.invocation import due_until, emit_backlog, process_shards
 from billing.settings import metering_queue_url
 from billing.tables.usage import SHARDS
 from billing.time_limit import may_continue
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Bill every due hour; with a queue configured, hand the shards to the workers instead.
+    """Bill every due hour; with a queue configured, enqueue the shards for the workers instead.
 
     Raises:
         BillingError: nothing was sent; the message says what to do. The hours stay due.
@@ -22,19 +22,19 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         emit_backlog(clock.utc_now())
         queue_url = metering_queue_url()
         if queue_url:
-            from billing.metering.fan_out import hand_over_shards
+            from billing.metering.fan_out import enqueue_shards
 
-            return {"handed_over": hand_over_shards(queue_url, until)}
-        return work_off_shards(range(SHARDS), until, may_continue(context)).as_dict()
+            return {"enqueued": enqueue_shards(queue_url, until)}
+        return process_shards(range(SHARDS), until, may_continue(context)).as_dict()
     finally:
         telemetry.flush()
 
 
 def worker(event: Any, context: Any) -> dict[str, Any]:
-    """Bill the due hours of the shards that a batch of queue messages names; answer which messages failed."""
-    from billing.metering.fan_out import work_off_messages
+    """Bill the due hours of the shards that a batch of queue messages names; return which messages failed."""
+    from billing.metering.fan_out import process_messages
 
     try:
-        return work_off_messages(event, context, may_continue(context))
+        return process_messages(event, context, may_continue(context))
     finally:
         telemetry.flush()

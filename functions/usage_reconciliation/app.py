@@ -10,13 +10,13 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from billing import telemetry
 from billing.reconciliation.invocation import carry_out
-from billing.reconciliation.requests import hand_over, read_request
+from billing.reconciliation.requests import enqueue, read_request
 from billing.settings import reconciliation_queue_url
 from billing.time_limit import may_continue
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Hand a request to the queue in parts, or carry it out where there is no queue; work off the queue's messages.
+    """Enqueue a request in parts, or carry it out where there is no queue; process the queue's messages.
 
     A request may have `start`, `end` (whole UTC hours, `2026-11-23T08:00:00Z`), `meter_id` and `segment`; without
     them all closed hours of the past days are compared.
@@ -26,18 +26,18 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     """
     try:
         if isinstance(event, Mapping) and "Records" in event:
-            return _work_off(event, context)
+            return _process_messages(event, context)
         request = read_request(event if isinstance(event, Mapping) else {})
         if reconciliation_queue_url():
-            return {"handed_over": hand_over(request)}
+            return {"enqueued": enqueue(request)}
         return carry_out(request, may_continue(context)).as_dict()
     finally:
         telemetry.flush()
 
 
-def _work_off(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+def _process_messages(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     def carry_out_message(record: SQSRecord) -> None:
         carry_out(read_request(record.json_body), may_continue(context))
 
-    answer: Any = process_partial_response(dict(event), carry_out_message, BatchProcessor(EventType.SQS), context)
-    return dict(answer)
+    response: Any = process_partial_response(dict(event), carry_out_message, BatchProcessor(EventType.SQS), context)
+    return dict(response)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from billing.batches import batches
 from billing.errors import StripeNotFoundError
-from billing.metering.hours import batches
 from billing.metering.meter_check import meter_faults
 from billing.meters import METERS, Meter
 from billing.stripe_gateway import StripeGateway

@@ -62,10 +62,10 @@ def peak_mb() -> float:
 def run_all() -> dict[str, Any]:
     """Bill all due hours, once."""
     from billing import clock
-    from billing.metering.invocation import work_off_shards
+    from billing.metering.invocation import process_shards
     from billing.tables.usage import SHARDS
 
-    return work_off_shards(range(SHARDS), clock.utc_now()).as_dict()
+    return process_shards(range(SHARDS), clock.utc_now()).as_dict()
 
 
 def run_profiled() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from billing import clock, record_active_sensors, record_readings
-from billing.metering import hours as hours_table
+from billing.metering import writes as hour_writes
 from programs.demo.records import hourly_temperatures, readings
 from programs.local.stack import Stack
 from stripe_simulator import Delivery
@@ -210,17 +210,17 @@ class Day:
 
     @contextmanager
     def _killed_before_settling(self) -> Iterator[None]:
-        def write(writes: Sequence[hours_table.Write]) -> list[str]:
-            if any("SET reported=" in each.statement["Statement"] for each in writes):
+        def write(writes: Sequence[hour_writes.Write]) -> list[str]:
+            if any('SET "reported"=' in each.statement["Statement"] for each in writes):
                 raise Killed
             return real(writes)
 
-        real = hours_table.write
-        hours_table.write = write
+        real = hour_writes.write
+        hour_writes.write = write
         try:
             yield
         finally:
-            hours_table.write = real
+            hour_writes.write = real
 
 
 def _listed(counts: Counter[str]) -> str:

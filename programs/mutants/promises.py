@@ -9,7 +9,7 @@ DELIVERY, LEDGER = f"{LAYER}/webhooks/delivery.py", f"{LAYER}/webhooks/ledger.py
 REFRESH, METER_ERRORS = f"{LAYER}/webhooks/refresh.py", f"{LAYER}/webhooks/meter_errors.py"
 GATEWAY, SETTINGS = f"{LAYER}/stripe_gateway.py", f"{LAYER}/settings.py"
 WEBHOOK, TELEMETRY = "functions/stripe_webhook/app.py", f"{LAYER}/telemetry.py"
-PLAN, HOURS, RUN = f"{LAYER}/metering/plan.py", f"{LAYER}/metering/hours.py", f"{LAYER}/metering/run.py"
+PLAN, WRITES, RUN = f"{LAYER}/metering/plan.py", f"{LAYER}/metering/writes.py", f"{LAYER}/metering/run.py"
 SENDING, INVOCATION = f"{LAYER}/metering/sending.py", f"{LAYER}/metering/invocation.py"
 FAN_OUT, QUEUES = f"{LAYER}/metering/fan_out.py", f"{LAYER}/queues.py"
 USAGE, COMPARISON = f"{LAYER}/tables/usage.py", f"{LAYER}/reconciliation/comparison.py"
@@ -203,23 +203,23 @@ MUTANTS = (
     # --------------------------------------------------------------------------------------------------- metering
     Mutant(
         "a declaration needs the revision that was read",
-        HOURS,
-        '        .only_if("revision", _number_or_missing(hour.revision))\n        .only_with("due_at")\n    )\n    if',
-        '        .only_with("due_at")\n    )\n    if',
+        WRITES,
+        '        .only_at_revision(hour.revision)\n        .only_while_due()\n        .set("sending"',
+        '        .only_while_due()\n        .set("sending"',
         ONE_FAULT,
     ),
     Mutant(
         "settling needs the counts that were sent",
-        HOURS,
-        "        statement.only_if(meter.event_name, hour.counts.get(meter.event_name))\n",
-        "        pass\n",
+        WRITES,
+        "            self.only_if(meter.event_name, hour.counts.get(meter.event_name))\n",
+        "            pass\n",
         ONE_FAULT,
     ),
     Mutant(
         "settling needs the revision that was sent",
-        HOURS,
-        'statement = _Statement(hour).only_if("revision", _number_or_missing(revision))',
-        "statement = _Statement(hour)",
+        WRITES,
+        "        _Update(declaration.hour)\n        .only_at_revision(declaration.revision)\n",
+        "        _Update(declaration.hour)\n",
         ONE_FAULT,
     ),
     Mutant(
@@ -308,9 +308,9 @@ MUTANTS = (
     ),
     Mutant(
         "a refusal for want of a customer checks that it is still wanting",
-        HOURS,
-        'request: Any = [{"ConditionCheck": check}, *updates]',
-        "request: Any = [*updates]",
+        WRITES,
+        "            transaction.condition_check(SubscriptionRecord, organization_id, condition=is_still_unlinked)\n",
+        "",
         f"{EXPLORATION} -k linked",
     ),
     Mutant(

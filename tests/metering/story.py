@@ -33,7 +33,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from billing import clock, get_stripe_meter_service
 from billing.metering import invocation, service
-from billing.metering.invocation import work_off_shards
+from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import ComparisonRequest
 from billing.stripe_gateway import StripeGateway, stripe_gateway
@@ -289,7 +289,7 @@ class Story:
 
     def run(self) -> None:
         """Let a run happen that may fail or die."""
-        self._in_a_process(lambda: work_off_shards(SHARDS, clock.utc_now()))
+        self._in_a_process(lambda: process_shards(SHARDS, clock.utc_now()))
 
     def compare(self) -> None:
         """Let a comparison happen that may fail or die."""

@@ -41,7 +41,7 @@ class Queue:
     def event(self, *bodies: Any) -> dict[str, Any]:
         return {"Records": [record(str(number), json.dumps(body)) for number, body in enumerate(bodies)]}
 
-    def work_off(self, context: Any = None) -> int:
+    def process(self, context: Any = None) -> int:
         """Work off messages, one an invocation, until there are none; return how many there were."""
         worked_off = 0
         while messages := self.receive():
@@ -86,7 +86,7 @@ def use_something(stack: Stack, dynamodb: DynamoDBClient, organizations: int) ->
 def test_a_message_for_each_shard_is_queued_once_when_the_schedule_fires_twice(stack: Stack, queue: Queue) -> None:
     stack.advance(hours=1)
     for _ in range(2):
-        assert stack.metering_app.handler(SCHEDULE, TimeLimit()) == {"handed_over": SHARDS}
+        assert stack.metering_app.handler(SCHEDULE, TimeLimit()) == {"enqueued": SHARDS}
 
     bodies = []
     while messages := queue.receive():
@@ -103,7 +103,7 @@ def test_the_workers_bill_every_shard(stack: Stack, queue: Queue, dynamodb: Dyna
     stack.metering_app.handler(SCHEDULE, TimeLimit())
     assert len(stack.due_hours()) == 60, "the scheduled function itself bills nothing"
 
-    assert queue.work_off() == SHARDS
+    assert queue.process() == SHARDS
 
     assert stack.due_hours() == []
     assert stack.simulator.account.meter_events.accepted == 120
@@ -172,7 +172,7 @@ def test_a_message_is_done_when_only_one_organisations_item_is_damaged(
     put(dynamodb, "UsageTable", [due_hour("damaged", revision={"S": "one"})])
     stack.metering_app.handler(SCHEDULE, TimeLimit())
 
-    assert queue.work_off() == SHARDS
+    assert queue.process() == SHARDS
 
     items = dynamodb.scan(TableName="UsageTable")["Items"]
     assert [item["organization_id"]["S"] for item in items if "due_at" in item] == ["damaged"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from billing.clock import format_time
-from billing.metering import hours
+from billing.metering import writes
 from tests.metering.usage import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
@@ -95,14 +95,14 @@ def test_the_other_hours_are_settled_when_dynamodb_refuses_one_settlement(
     subscribed(stack, dynamodb, ["healthy", "odd"])
     put(dynamodb, "UsageTable", [due_hour("healthy"), due_hour("odd")])
     stack.advance(hours=1)
-    real = hours.write
+    real = writes.write
 
-    def write(writes: Sequence[hours.Write]) -> list[str]:
-        odd = ["odd" in each.key and "SET reported=" in each.statement["Statement"] for each in writes]
-        codes = iter(real([each for each, is_odd in zip(writes, odd, strict=True) if not is_odd]))
+    def write(updates: Sequence[writes.Write]) -> list[str]:
+        odd = ["odd" in each.key and 'SET "reported"=' in each.statement["Statement"] for each in updates]
+        codes = iter(real([each for each, is_odd in zip(updates, odd, strict=True) if not is_odd]))
         return ["ValidationError" if is_odd else next(codes) for is_odd in odd]
 
-    monkeypatch.setattr(hours, "write", write)
+    monkeypatch.setattr(writes, "write", write)
     summary = stack.meter()
 
     assert (summary["settled"], summary["failures"], summary["left"]) == (1, 1, 1)

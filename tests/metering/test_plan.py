@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.clock import format_time
-from billing.metering.hours import Declaration, Link, UsageHour
+from billing.metering.hour import Declaration, Link, Refusal, UsageHour
 from billing.metering.plan import (
-    Refusal,
     identifier,
     meter_events,
     parse_identifier,
-    planned,
+    plan,
 )
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -44,13 +43,13 @@ def link(**changes: Any) -> Link:
 
 
 def declared(usage_hour: UsageHour, now: datetime = NOW) -> Declaration:
-    declaration = planned(usage_hour, link(), now)
+    declaration = plan(usage_hour, link(), now)
     assert isinstance(declaration, Declaration)
     return declaration
 
 
 def refused(usage_hour: UsageHour, its_link: Link | None, now: datetime = NOW) -> str:
-    refusal = planned(usage_hour, its_link, now)
+    refusal = plan(usage_hour, its_link, now)
     assert isinstance(refusal, Refusal)
     return refusal.code
 
@@ -79,7 +78,7 @@ def test_only_what_changed_is_sent_when_the_rest_was_reported() -> None:
 def test_nothing_is_sent_when_stripe_has_the_totals() -> None:
     reported = {"active_sensors": 3, "temperature_readings": 120}
 
-    assert planned(hour(reported=reported, reported_to="cus_acme", revision=1), link(), NOW) is None
+    assert plan(hour(reported=reported, reported_to="cus_acme", revision=1), link(), NOW) is None
 
 
 def test_a_meter_is_sent_as_zero_when_its_count_was_removed() -> None:
@@ -119,20 +118,20 @@ def test_an_hour_is_refused_when_the_organisation_has_no_customer() -> None:
 
 def test_an_hour_is_refused_when_the_subscription_had_ended_before_it() -> None:
     assert refused(hour(), link(ended_at=HOUR)) == "subscription_ended"
-    assert isinstance(planned(hour(), link(ended_at=HOUR + timedelta(seconds=1)), NOW), Declaration)
+    assert isinstance(plan(hour(), link(ended_at=HOUR + timedelta(seconds=1)), NOW), Declaration)
 
 
 def test_an_hour_is_refused_when_stripe_would_call_it_too_old() -> None:
     assert refused(hour(), link(), HOUR + timedelta(days=35)) == "too_old"
-    assert isinstance(planned(hour(), link(), HOUR + timedelta(days=34, hours=23)), Declaration)
+    assert isinstance(plan(hour(), link(), HOUR + timedelta(days=34, hours=23)), Declaration)
 
 
 def test_a_reported_hour_is_corrected_at_its_customer_when_the_organisation_has_another() -> None:
     usage_hour = hour(reported={"active_sensors": 1}, reported_to="cus_before", revision=1)
 
     assert {event.customer_id for event in meter_events(declared(usage_hour))} == {"cus_before"}
-    assert isinstance(planned(usage_hour, link(ended_at=HOUR), NOW), Declaration)
-    assert isinstance(planned(usage_hour, None, NOW), Declaration)
+    assert isinstance(plan(usage_hour, link(ended_at=HOUR), NOW), Declaration)
+    assert isinstance(plan(usage_hour, None, NOW), Declaration)
 
 
 SENDING = {"active_sensors": 3, "temperature_readings": 120}

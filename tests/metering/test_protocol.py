@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from billing import get_stripe_meter_service
 from billing.clock import format_time
-from billing.metering import hours
+from billing.metering import due, writes
+from billing.metering.hour import UsageHour
 from billing.metering.sending import MeterEventSender, Outcome
 from billing.tables.usage import make_refused_due, make_unreported_due, refuse_reported
 from tests.metering.usage import HOUR, due_hour, link, put, subscribed
@@ -42,9 +44,9 @@ def at_stripe(stack: Stack, customer_id: str, meter: str = SENSORS) -> int | Non
     return stack.simulator.account.hourly(customer_id, meter).get(int(HOUR.timestamp()))
 
 
-def before_call(monkeypatch: pytest.MonkeyPatch, name: str, happens: Callable[[], object]) -> None:
-    """Let something happen once, just before a function of `metering.hours` is called for the first time."""
-    function = getattr(hours, name)
+def before_call(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, happens: Callable[[], object]) -> None:
+    """Let something happen once, just before a function of a module is called for the first time."""
+    function = getattr(module, name)
     waiting = [happens]
 
     def then(*arguments: Any) -> Any:
@@ -52,7 +54,7 @@ def before_call(monkeypatch: pytest.MonkeyPatch, name: str, happens: Callable[[]
             waiting.pop()()
         return function(*arguments)
 
-    monkeypatch.setattr(hours, name, then)
+    monkeypatch.setattr(module, name, then)
 
 
 def new_customer(stack: Stack, dynamodb: DynamoDBClient) -> str:
@@ -157,7 +159,7 @@ def test_a_lost_hour_is_sent_again_when_a_run_was_about_to_settle_it_unsent(
     stack.simulator.account.meter_events.lose_hour(acme, SENSORS, HOUR.timestamp())
     seen_before = stack.usage("acme", NINE)
     count(stack, 3)
-    before_call(monkeypatch, "settling_unsent", lambda: make_unreported_due(seen_before))
+    before_call(monkeypatch, writes, "settling_unsent", lambda: make_unreported_due(seen_before))
 
     stack.meter()
     stack.meter()
@@ -176,7 +178,7 @@ def test_a_refusal_that_came_later_stays_when_a_run_was_about_to_settle_the_hour
         stack.meter()
         assert refuse_reported(stack.usage("acme", NINE), SENSORS, "meter_event_invalid_value: …")
 
-    before_call(monkeypatch, "settling_unsent", settled_by_another_run_and_refused)
+    before_call(monkeypatch, writes, "settling_unsent", settled_by_another_run_and_refused)
     stack.meter()
 
     assert stack.usage("acme", NINE).refused == "meter_event_invalid_value: …"
@@ -225,7 +227,7 @@ def test_the_hour_names_its_customer_when_a_sender_of_the_same_totals_was_refuse
 def test_the_service_succeeds_when_a_run_reports_its_number_first(
     stack: Stack, acme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before_call(monkeypatch, "read_due", stack.meter)
+    before_call(monkeypatch, due, "read_due", stack.meter)
 
     result = get_stripe_meter_service().report_active_sensors_with_timestamp("acme", 8, HOUR)
 
@@ -248,7 +250,7 @@ def test_memory_does_not_grow_with_the_due_hours(
     def send(sender: MeterEventSender, events: Any) -> list[Outcome]:
         import gc
 
-        held.append(sum(isinstance(each, hours.UsageHour) for each in gc.get_objects()))
+        held.append(sum(isinstance(each, UsageHour) for each in gc.get_objects()))
         return real(sender, events)
 
     monkeypatch.setattr(MeterEventSender, "send", send)

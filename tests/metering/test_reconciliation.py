@@ -359,7 +359,7 @@ def queue(reported: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[SQSClien
         yield sqs
 
 
-def work_off(stack: Stack, sqs: SQSClient, context: Any = None) -> int:
+def process(stack: Stack, sqs: SQSClient, context: Any = None) -> int:
     url = sqs.get_queue_url(QueueName="Reconciliation")["QueueUrl"]
     worked_off = 0
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
@@ -376,8 +376,8 @@ def test_every_organisation_is_compared_once_when_the_queue_carries_the_parts(
 ) -> None:
     damage(reported)
 
-    assert reported.reconcile() == {"handed_over": SEGMENTS}
-    assert work_off(reported, queue) == SEGMENTS
+    assert reported.reconcile() == {"enqueued": SEGMENTS}
+    assert process(reported, queue) == SEGMENTS
 
     asked = reported.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
     assert len(asked) == len({(request.path, request.params["customer"]) for request in asked}) == 6
@@ -430,6 +430,6 @@ def test_an_error_report_asks_for_the_comparison_of_its_meter(reported: Stack, q
     meters = {meter["event_name"]: meter["id"] for meter in reported.simulator.account.meters.objects.values()}
 
     request_comparison(meters[READINGS])
-    assert work_off(reported, queue) == SEGMENTS
+    assert process(reported, queue) == SEGMENTS
 
     assert reported.due_hours() == [("acme", format_time(HOUR))]

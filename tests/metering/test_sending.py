@@ -11,7 +11,7 @@ import pytest
 
 from billing.errors import StripeRefusedError, UnavailableError
 from billing.metering import invocation
-from billing.metering.plan import MeterEvent, Refusal
+from billing.metering.hour import MeterEvent, Refusal
 from billing.metering.run import FRUITLESS_UNITS
 from billing.metering.sending import ATTEMPTS, MeterEventSender
 from billing.rate_limit import RateLimit

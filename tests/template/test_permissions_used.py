@@ -187,7 +187,7 @@ def test_the_metering_function_may_do_what_it_does(
 ) -> None:
     work(stack, stack.meter)
     monkeypatch.setenv("METERING_QUEUE_URL", f"{QUEUE_ADDRESS}UsageMeteringQueue")
-    assert stack.meter() == {"handed_over": 16}
+    assert stack.meter() == {"enqueued": 16}
 
     assert recorder.calls["UsageMeteringFunction"] == allowed("UsageMeteringFunction")
 
@@ -218,7 +218,7 @@ def test_the_reconciliation_may_do_what_it_does(
     stack.advance(hours=3)
     assert stack.reconcile()["drift_events"] == 1
     monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
-    assert stack.reconcile()["handed_over"] > 0
+    assert stack.reconcile()["enqueued"] > 0
 
     assert recorder.calls["UsageReconciliationFunction"] == allowed("UsageReconciliationFunction")
 

@@ -1,4 +1,4 @@
-"""SQS: messages by which one invocation hands work to others of this stack's functions."""
+"""SQS: messages by which one invocation gives work to others of this stack's functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from billing.batches import batches
 from billing.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ def send_messages(queue_url: str, messages: Sequence[dict[str, Any]]) -> int:
     """Put messages on a queue and return how many; each holds `MessageBody`, and for a FIFO queue its group and more.
 
     Raises:
-        UnavailableError: the queue did not take all of them. Those that it took are worked off all the same.
+        UnavailableError: the queue did not take all of them. Those that it took are processed all the same.
     """
     entries: list[Any] = [{"Id": str(number), **message} for number, message in enumerate(messages)]
     failed: list[Any] = []
-    for start in range(0, len(entries), MESSAGES_A_CALL):
-        answer = sqs_client().send_message_batch(QueueUrl=queue_url, Entries=entries[start : start + MESSAGES_A_CALL])
-        failed += answer.get("Failed", [])
+    for batch in batches(entries, MESSAGES_A_CALL):
+        response = sqs_client().send_message_batch(QueueUrl=queue_url, Entries=batch)
+        failed += response.get("Failed", [])
     if failed:
         raise UnavailableError(f"SQS did not take {len(failed)} of {len(entries)} messages: {failed[0].get('Code')}")
     return len(entries)

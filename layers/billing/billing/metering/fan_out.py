@@ -1,4 +1,4 @@
-"""Many workers: a queue message for each shard, worked off one at a time within its shard.
+"""Many workers: a queue message for each shard, processed one at a time within its shard.
 
 The queue is FIFO and the shard is the message group, so that SQS never has two messages of a shard under way at once.
 Nothing depends on it (see `metering/__init__.py`): it only saves two workers from doing the same.
@@ -16,18 +16,18 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, proce
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from billing import clock
-from billing.metering.invocation import work_off_shards
+from billing.metering.invocation import process_shards
 from billing.queues import send_messages
 from billing.settings import metering_queue_url
 from billing.tables.usage import SHARDS
 from billing.telemetry import logger
 
 
-def hand_over_shards(queue_url: str, until: datetime) -> int:
+def enqueue_shards(queue_url: str, until: datetime) -> int:
     """Put a message for each shard on the queue and return how many; the same schedule twice puts them there once.
 
     Raises:
-        UnavailableError: the queue did not take all of them. Those that it took are worked off all the same.
+        UnavailableError: the queue did not take all of them. Those that it took are processed all the same.
     """
     text = clock.format_time(until)
     return send_messages(queue_url, [_message(shard, text, f"{shard}-{text}") for shard in range(SHARDS)])
@@ -41,22 +41,22 @@ def _message(shard: int, until: str, deduplication_id: str) -> dict[str, Any]:
     }
 
 
-def work_off_messages(event: Any, context: Any, may_continue: Callable[[], bool]) -> dict[str, Any]:
-    """Work off the shards that a batch of messages names; answer which messages are to come again."""
+def process_messages(event: Any, context: Any, may_continue: Callable[[], bool]) -> dict[str, Any]:
+    """Process the shards that a batch of messages names; return which messages are to come again."""
 
-    def work_off(record: SQSRecord) -> None:
+    def process(record: SQSRecord) -> None:
         message = record.json_body
         shard, until = int(message["shard"]), clock.parse_time(message["until"])
-        summary = work_off_shards([shard], until, may_continue)
-        # Parts that failed stay due for the next schedule: a message that came again for them would hold up the shard.
+        summary = process_shards([shard], until, may_continue)
+        # Hours that failed stay due for the next schedule: a message that came again for them would hold up the shard.
         if not summary.complete:
             _continue_later(shard, message["until"])
 
-    answer: Any = process_partial_response(event, work_off, SqsFifoPartialProcessor(), context)
-    return dict(answer)
+    response: Any = process_partial_response(event, process, SqsFifoPartialProcessor(), context)
+    return dict(response)
 
 
 def _continue_later(shard: int, until: str) -> None:
-    """Hand the rest of a shard to another message: the time of this invocation is over, the work is not."""
+    """Enqueue the rest of a shard as another message: the time of this invocation is over, the work is not."""
     send_messages(metering_queue_url(), [_message(shard, until, uuid.uuid4().hex)])
     logger.info("The rest of a shard goes on in another message", extra={"shard": shard})

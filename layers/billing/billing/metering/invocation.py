@@ -9,7 +9,7 @@ from typing import Any
 
 from billing import clock
 from billing.errors import MeterMisconfiguredError, UnavailableError
-from billing.metering.hours import list_due_fairly, oldest_due
+from billing.metering.due import due_keys_fairly, oldest_due
 from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
 from billing.metering.sending import MeterEventSender
@@ -20,7 +20,7 @@ from billing.telemetry import count, logger
 
 # Calls to DynamoDB and Stripe under way at once.
 CALLS_AT_ONCE = 16
-# Events that are worked on together: enough to fill ten requests of the stream, few enough to be sent in seconds.
+# Events that are processed together: enough to fill ten requests of the stream, few enough to be sent in seconds.
 UNIT_EVENTS = 1000
 UNIT_SECONDS = 4
 SMALLEST_UNIT = 10
@@ -45,7 +45,7 @@ def due_until(event: Any) -> datetime:
     return min(scheduled, now)
 
 
-def work_off_shards(
+def process_shards(
     shards: Sequence[int], until: datetime, may_continue: Callable[[], bool] = lambda: True
 ) -> RunSummary:
     """Bill the due hours of these shards that ended by `until`, and emit the run's metrics.
@@ -61,7 +61,7 @@ def work_off_shards(
         check_run_meters(gateway)
         with ThreadPoolExecutor(CALLS_AT_ONCE, "metering") as executor:
             run = new_run(gateway, executor, may_continue)
-            summary = run.work_off(list_due_fairly(shards, until))
+            summary = run.process(due_keys_fairly(shards, until))
     except Exception:
         count("runs_failed")
         raise

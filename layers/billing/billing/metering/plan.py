@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from billing.clock import format_time, hour_of, parse_time
-from billing.metering.hours import Declaration, Link, UsageHour
+from billing.metering.hour import Declaration, Link, MeterEvent, Refusal, UsageHour
 from billing.meters import METERS, Meter
 
 # Stripe refuses values of more than 15 significant digits, and timestamps older than 35 days.
@@ -23,39 +23,13 @@ SENDER_LIFETIME = timedelta(minutes=16)
 IDENTIFIER_LENGTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class MeterEvent:
-    """Hold one event as Stripe takes it; `timestamp` is in Unix seconds.
-
-    Source: https://docs.stripe.com/api/billing/meter-event/create
-    """
-
-    event_name: str
-    identifier: str
-    timestamp: int
-    customer_id: str
-    value: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Say why an hour cannot be billed: `code` for metrics and filters, `message` for people."""
-
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        """Return the text that the hour's `refused` holds."""
-        return f"{self.code}: {self.message}"
-
-
 # The refusals that end when an organisation's customer or subscription becomes known.
 NO_CUSTOMER = "no_customer"
 SUBSCRIPTION_ENDED = "subscription_ended"
 UNLINKED = (NO_CUSTOMER, SUBSCRIPTION_ENDED)
 
 
-def planned(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Refusal | None:
+def plan(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Refusal | None:
     """Decide what to do with a due hour: declare and send totals, refuse it, or (None) settle it with nothing sent."""
     try:
         start = parse_time(hour.window_start)
@@ -146,7 +120,7 @@ def identifier(organization_id: str, event_name: str, window_start: str, revisio
 
 @dataclass(frozen=True, slots=True)
 class NamedTotal:
-    """Hold what an identifier names."""
+    """What an identifier names."""
 
     organization_id: str
     event_name: str

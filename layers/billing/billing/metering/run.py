@@ -10,11 +10,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from billing.batches import batches
 from billing.errors import BillingError, RefusedError, UnavailableError
-from billing.metering import hours as table
-from billing.metering.hours import Declaration, Key, Link, UsageHour, Write, batches
-from billing.metering.plan import UNLINKED, MeterEvent, Refusal, meter_events, planned
+from billing.metering import due, writes
+from billing.metering.hour import Declaration, Key, Link, MeterEvent, Refusal, UsageHour
+from billing.metering.plan import UNLINKED, meter_events, plan
 from billing.metering.sending import MeterEventSender, Outcome
+from billing.metering.writes import Write
 from billing.tables.table import is_transient, is_transient_code
 from billing.telemetry import described, logger
 
@@ -25,7 +27,7 @@ FRUITLESS_UNITS = 5
 
 @dataclass(slots=True)
 class RunSummary:
-    """Say what a run did: hours looked at, hours and events by what became of them.
+    """What a run did: hours looked at, hours and events by what became of them.
 
     `unsent` are hours that Stripe could not be told of; `failures` counts the parts that raised; `last_problem` is why
     the last hour was left. `complete` is False where not all hours were looked at: the time ran out, or it `gave_up`.
@@ -52,7 +54,7 @@ class RunSummary:
         return self.settled + self.events_sent + self.refused.total(), self.unsent + self.failures
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as the function answers it."""
+        """Return the summary as the function returns it."""
         return {
             "hours": self.hours,
             "settled": self.settled,
@@ -67,7 +69,7 @@ class RunSummary:
 
 @dataclass(slots=True)
 class Outgoing:
-    """Hold a declared hour, its events, and what became of those that were sent already."""
+    """A declared hour, its events, and what became of those that were sent already."""
 
     declaration: Declaration
     events: Sequence[MeterEvent]
@@ -90,10 +92,10 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Work through due hours, `unit` of them together.
+    """A pass through due hours, `unit` of them together.
 
-    `now` answers with the present moment, `may_continue` whether there is time for more work; `executor` makes the
-    calls of one step side by side.
+    `now` returns the present moment, `may_continue` whether there is time for more work; `executor` makes the calls of
+    one step side by side.
     """
 
     sender: MeterEventSender
@@ -105,9 +107,9 @@ class Run:
     # Declared and not sent yet: what did not fill a whole request goes along with the next unit.
     waiting: list[tuple[MeterEvent, Outgoing]] = field(default_factory=list)
 
-    def work_off(self, due: Iterable[Key]) -> RunSummary:
-        """Work through hours until there are no more, or no more time. What is not settled stays due."""
-        summary, remaining = self.summary, iter(due)
+    def process(self, keys: Iterable[Key]) -> RunSummary:
+        """Process hours until there are no more, or no more time. What is not settled stays due."""
+        summary, remaining = self.summary, iter(keys)
         fruitless = 0
         while unit := list(islice(remaining, self.unit)):
             if not self.may_continue() or fruitless >= FRUITLESS_UNITS:
@@ -141,18 +143,18 @@ class Run:
                 self._declare_due(keys[middle:])
                 return
             self.summary.hours += len(keys)
-            self._fail("A part of a run cannot be worked off; it stays due", keys[0], error)
+            self._fail("Hours cannot be processed; they stay due", keys[0], error)
 
     def _fail(self, message: str, key: Key, error: Exception) -> None:
-        logger.error(message, extra=_named(key) | described(error))
+        logger.error(message, extra=_log_fields(key) | described(error))
         self.summary.failures += 1
         self.summary.last_problem = str(error) if isinstance(error, BillingError) else type(error).__name__
 
     def _read(self, keys: Sequence[Key]) -> tuple[list[UsageHour], dict[str, Link]]:
-        hours = [hour for part in self.executor.map(table.read_due, batches(keys, table.READ_BATCH)) for hour in part]
+        hours = [hour for part in self.executor.map(due.read_due, batches(keys, due.READ_BATCH)) for hour in part]
         unlinked = sorted({hour.organization_id for hour in hours if hour.reported_to is None})
         links: dict[str, Link] = {}
-        for part in self.executor.map(table.read_links, batches(unlinked, table.READ_BATCH)):
+        for part in self.executor.map(due.read_links, batches(unlinked, due.READ_BATCH)):
             links |= part
         return hours, links
 
@@ -162,22 +164,22 @@ class Run:
         unsent: list[UsageHour] = []
         refusals: list[tuple[UsageHour, Refusal]] = []
         for hour in hours:
-            plan = planned(hour, links.get(hour.organization_id), now)
-            if plan is None:
+            decision = plan(hour, links.get(hour.organization_id), now)
+            if decision is None:
                 unsent.append(hour)
-            elif isinstance(plan, Refusal):
-                refusals.append((hour, plan))
+            elif isinstance(decision, Refusal):
+                refusals.append((hour, decision))
             else:
-                declared.append((plan, meter_events(plan)))
-        settled = self._write([table.settling_unsent(hour) for hour in unsent])
+                declared.append((decision, meter_events(decision)))
+        settled = self._write([writes.settling_unsent(hour) for hour in unsent])
         refused = self._refuse(refusals, links)
-        held = self._write([table.declaring(declaration, now) for declaration, _ in declared])
+        written = self._write([writes.declaring(declaration, now) for declaration, _ in declared])
         # At the end: a unit that raises is worked on again, in halves.
         self.summary.hours += len(hours)
         self.summary.settled += sum(settled)
         self.summary.refused.update(refused)
-        for (declaration, events), is_ours in zip(declared, held, strict=True):
-            if is_ours:
+        for (declaration, events), is_declared in zip(declared, written, strict=True):
+            if is_declared:
                 outgoing = Outgoing(declaration, events)
                 self.waiting.extend((event, outgoing) for event in events)
 
@@ -190,17 +192,17 @@ class Run:
                 unlinked.setdefault(hour.organization_id, []).append((hour, refusal))
             else:
                 others.append((hour, refusal))
-        groups = [group for its in unlinked.values() for group in batches(its, table.REFUSE_BATCH)]
+        groups = [group for refused in unlinked.values() for group in batches(refused, writes.REFUSE_BATCH)]
 
         def refuse(group: Sequence[tuple[UsageHour, Refusal]]) -> bool:
             organization_id = group[0][0].organization_id
             marks = [(hour, str(refusal)) for hour, refusal in group]
-            return table.refuse_while_unlinked(organization_id, marks, links.get(organization_id))
+            return writes.refuse_while_unlinked(organization_id, marks, links.get(organization_id))
 
         done = zip(groups, self.executor.map(refuse, groups), strict=True)
         codes = [refusal.code for group, is_done in done if is_done for _, refusal in group]
-        held = self._write([table.refusing_unsent(hour, str(refusal)) for hour, refusal in others])
-        return codes + [refusal.code for (_, refusal), is_done in zip(others, held, strict=True) if is_done]
+        written = self._write([writes.refusing_unsent(hour, str(refusal)) for hour, refusal in others])
+        return codes + [refusal.code for (_, refusal), is_done in zip(others, written, strict=True) if is_done]
 
     def _send(self, number: int) -> None:
         """Send the first `number` waiting events, and settle the hours whose last event is among them."""
@@ -220,42 +222,42 @@ class Run:
 
     def _settle(self, sent: Sequence[Outgoing]) -> None:
         now = self.now()
-        writes: list[Write] = []
+        conclusions: list[Write] = []
         codes: list[str] = []
         for each in sent:
             self.summary.events_sent += each.outcomes.count(None)
             problem = next((outcome for outcome in each.outcomes if isinstance(outcome, UnavailableError)), None)
             if problem is not None:
-                named = _named(each.declaration.hour.key)
+                fields = _log_fields(each.declaration.hour.key)
                 self.summary.unsent += 1
                 self.summary.last_problem = str(problem)
-                logger.warning("An hour could not be sent; it stays due", extra=named | {"reason": str(problem)})
+                logger.warning("An hour could not be sent; it stays due", extra=fields | {"reason": str(problem)})
             elif each.declaration.doubt_until:
                 # Neither settled nor refused: an older total may still arrive after this one.
                 self.summary.last_problem = each.refusal.message if each.refusal else self.summary.last_problem
             elif each.refusal is not None:
-                named = _named(each.declaration.hour.key)
-                logger.error("Stripe refuses an hour", extra=named | {"refused": str(each.refusal)})
-                writes.append(table.refusing(each.declaration, each.refused, str(each.refusal), now))
+                fields = _log_fields(each.declaration.hour.key)
+                logger.error("Stripe refuses an hour", extra=fields | {"refused": str(each.refusal)})
+                conclusions.append(writes.refusing(each.declaration, each.refused, str(each.refusal), now))
                 codes.append(each.refusal.code)
             else:
-                writes.append(table.settling(each.declaration, now))
+                conclusions.append(writes.settling(each.declaration, now))
                 codes.append("")
-        for code, is_done in zip(codes, self._write(writes), strict=True):
+        for code, is_done in zip(codes, self._write(conclusions), strict=True):
             if is_done and code:
                 self.summary.refused[code] += 1
             elif is_done:
                 self.summary.settled += 1
 
-    def _write(self, writes: Sequence[Write]) -> list[bool]:
+    def _write(self, updates: Sequence[Write]) -> list[bool]:
         """Carry out conditional writes and say of each whether it was done; what was not leaves its hour due."""
-        written = self.executor.map(table.write, batches(writes, table.WRITE_BATCH))
-        codes = [code for part in written for code in part]
-        for write, code in zip(writes, codes, strict=True):
-            if code not in ("", table.CONDITION_FAILED) and not is_transient_code(code):
-                self._fail("DynamoDB refuses a write", write.key, RefusedError(f"DynamoDB answers {code}"))
+        results = self.executor.map(writes.write, batches(updates, writes.WRITE_BATCH))
+        codes = [code for result in results for code in result]
+        for update, code in zip(updates, codes, strict=True):
+            if code not in ("", writes.CONDITION_FAILED) and not is_transient_code(code):
+                self._fail("DynamoDB refuses a write", update.key, RefusedError(f"DynamoDB says {code}"))
         return [not code for code in codes]
 
 
-def _named(key: Key) -> dict[str, str]:
+def _log_fields(key: Key) -> dict[str, str]:
     return {"organization_id": key[0], "window_start": key[1]}

@@ -1,6 +1,6 @@
 """Meter events to Stripe: over v1, one a call, or over the v2 stream, a hundred a call; several calls at once.
 
-Both ways answer for every event: accepted, refused for good, or to be sent again later under the same identifier.
+Both ways say what became of every event: accepted, refused for good, or to be sent again under the same identifier.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing import clock
+from billing.batches import batches
 from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableError
-from billing.metering.hours import batches
-from billing.metering.plan import MeterEvent, Refusal
+from billing.metering.hour import MeterEvent, Refusal
 from billing.rate_limit import RateLimit
 from billing.settings import MeterEventTransport
 from billing.stripe_gateway import StripeGateway
@@ -29,7 +29,7 @@ Outcome = Refusal | UnavailableError | None
 
 @dataclass(slots=True)
 class MeterEventSender:
-    """Send meter events.
+    """A way to send meter events.
 
     `may_continue` says whether there is time for another attempt; `limit` counts events.
     """
@@ -50,8 +50,8 @@ class MeterEventSender:
         if self.transport == "single":
             return list(self.executor.map(self._send_single, events))
         outcomes: list[Outcome] = []
-        for answer in self.executor.map(self._send_batch, batches(events, STREAM_BATCH)):
-            outcomes += answer
+        for batch in self.executor.map(self._send_batch, batches(events, STREAM_BATCH)):
+            outcomes += batch
         return outcomes
 
     def _send_single(self, event: MeterEvent) -> Outcome:
@@ -84,7 +84,7 @@ class MeterEventSender:
             except UnavailableError as error:
                 problem = error
             except StripeRefusedError as error:
-                return _judged(error)
+                return _judge(error)
             else:
                 return None
         return problem
@@ -99,7 +99,7 @@ def _stream_event(event: MeterEvent) -> dict[str, Any]:
     }
 
 
-def _judged(error: StripeRefusedError) -> Refusal | UnavailableError:
+def _judge(error: StripeRefusedError) -> Refusal | UnavailableError:
     """Tell a refusal of the event from one that ends: when somebody repairs the meter, or when its hour has passed.
 
     v1 often gives no code, so that the message is all there is to go by.

@@ -13,7 +13,7 @@ from functools import cache
 
 from billing import clock
 from billing.errors import BillingError, InvalidUsageError
-from billing.metering.hours import Key
+from billing.metering.hour import Key
 from billing.metering.invocation import check_run_meters, new_run
 from billing.metering.plan import LARGEST_VALUE
 from billing.stripe_gateway import StripeGateway, stripe_gateway
@@ -109,7 +109,7 @@ class StripeMeterService:
             self._meters_checked_until = time.monotonic() + METERS_CHECKED_FOR_SECONDS
         with ThreadPoolExecutor(2, "report") as executor:
             run = new_run(gateway, executor)
-            summary = run.work_off([key])
+            summary = run.process([key])
         if summary.settled:
             return ReportResult(success=True)
         hour = UsageRecord.get(*key, consistent_read=True)

@@ -28,7 +28,7 @@ SUMMARY_LAG = timedelta(hours=1)
 
 @dataclass(slots=True)
 class ComparisonSummary:
-    """Say what a comparison found; `complete` is False where the time ran out before all were compared."""
+    """What a comparison found; `complete` is False where the time ran out before all were compared."""
 
     organizations: int = 0
     hours: int = 0
@@ -39,13 +39,13 @@ class ComparisonSummary:
     complete: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as the function answers it."""
+        """Return the summary as the function returns it."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Compare hours from `start` up to `end` (whole UTC hours) with the meters' summaries.
+    """A comparison of the hours from `start` up to `end` (whole UTC hours) with the meters' summaries.
 
     `meter_ids` has the Stripe id of each meter to compare by event name; `limit` paces the calls to Stripe; a dry run
     changes nothing.
@@ -88,19 +88,19 @@ class Comparison:
         if subscription.ended_at is None or subscription.ended_at > self.start:
             customer_ids.add(subscription.stripe_customer_id)
         for customer_id in sorted(filter(None, customer_ids)):
-            its = [hour for hour in hours if _is_of_customer(hour, customer_id)]
+            customer_hours = [hour for hour in hours if _is_of_customer(hour, customer_id)]
             try:
-                self._compare(subscription.organization_id, customer_id, its)
+                self._compare(subscription.organization_id, customer_id, customer_hours)
             except Exception as error:
                 # A deleted customer's summaries are gone; those of the organisation's other customers are not.
-                if not isinstance(error, StripeNotFoundError) or any(map(self._is_comparable, its)):
+                if not isinstance(error, StripeNotFoundError) or any(map(self._is_comparable, customer_hours)):
                     self._fail(error, subscription.organization_id, stripe_customer_id=customer_id)
 
-    def _fail(self, error: Exception, organization_id: str, **named: str) -> None:
+    def _fail(self, error: Exception, organization_id: str, **fields: str) -> None:
         self.summary.failures += 1
         logger.error(
             "An organisation could not be compared",
-            extra={"organization_id": organization_id} | named | described(error),
+            extra={"organization_id": organization_id} | fields | described(error),
         )
 
     def _is_comparable(self, hour: UsageRecord) -> bool:
@@ -112,9 +112,9 @@ class Comparison:
             and hour.reported_at <= self.now - SUMMARY_LAG
         )
 
-    def _compare(self, organization_id: str, customer_id: str, its: Sequence[UsageRecord]) -> None:
-        hours = [hour for hour in its if self._is_comparable(hour)]
-        known = {parse_time(hour.window_start) for hour in its}
+    def _compare(self, organization_id: str, customer_id: str, customer_hours: Sequence[UsageRecord]) -> None:
+        hours = [hour for hour in customer_hours if self._is_comparable(hour)]
+        known = {parse_time(hour.window_start) for hour in customer_hours}
         differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
@@ -143,8 +143,8 @@ class Comparison:
     def _note(self, message: str, organization_id: str, hour: datetime, event_name: str, difference: float) -> None:
         self.summary.drift_events += 1
         self.summary.drift_units += abs(difference)
-        named = {"organization_id": organization_id, "window_start": format_time(hour), "meter": event_name}
-        logger.error(message, extra=named | {"difference": difference})
+        fields = {"organization_id": organization_id, "window_start": format_time(hour), "meter": event_name}
+        logger.error(message, extra=fields | {"difference": difference})
 
 
 def _is_of_customer(hour: UsageRecord, customer_id: str) -> bool:

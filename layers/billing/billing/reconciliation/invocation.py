@@ -10,7 +10,7 @@ from billing.errors import ConfigurationError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
-from billing.reconciliation.requests import ComparisonRequest, hand_over
+from billing.reconciliation.requests import ComparisonRequest, enqueue
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader
 from billing.stripe_gateway import StripeGateway, stripe_gateway
 from billing.tables.subscriptions import subscriptions_in_segment
@@ -41,7 +41,7 @@ def carry_out(
     last = comparison.compare_all(subscriptions_in_segment(request.segment, after=request.after), may_continue)
     summary = comparison.summary
     if not summary.complete and reconciliation_queue_url():
-        hand_over(replace(request, after=last or request.after))
+        enqueue(replace(request, after=last or request.after))
     count("hours_compared", summary.hours)
     count("comparisons_failed", summary.failures)
     count("drift_events", summary.drift_events)

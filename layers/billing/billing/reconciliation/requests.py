@@ -83,10 +83,10 @@ def request_comparison(meter_id: str | None) -> None:
             extra={"stripe_meter_id": meter_id},
         )
         return
-    hand_over(replace(read_request({}), meter_id=meter_id))
+    enqueue(replace(read_request({}), meter_id=meter_id))
 
 
-def hand_over(request: ComparisonRequest) -> int:
+def enqueue(request: ComparisonRequest) -> int:
     """Put a request on the queue, one message for each part of the organisations; return how many.
 
     Raises:

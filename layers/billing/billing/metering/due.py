@@ -1,0 +1,99 @@
+"""Which hours are due, and what their items and their organisations' records say. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from billing.clock import format_time, parse_time
+from billing.errors import UnavailableError
+from billing.metering.hour import Key, Link, UsageHour
+from billing.meters import METERS
+from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.table import client
+from billing.tables.usage import SHARDS, DueIndex, UsageRecord
+
+# The most items that one read takes: a page of the index, a `BatchGetItem`.
+READ_BATCH = 100
+UNPROCESSED_ATTEMPTS = 5
+
+
+def due_keys(shard: int, until: datetime) -> Iterator[Key]:
+    """Yield the keys of a shard's hours that ended by `until`, oldest first."""
+    has_ended: Any = DueIndex.due_at <= format_time(until)
+    for record in UsageRecord.due.query(shard, has_ended, page_size=READ_BATCH):
+        yield record.organization_id, record.window_start
+
+
+def due_keys_fairly(shards: Sequence[int], until: datetime) -> Iterator[Key]:
+    """Yield the due hours of several shards, a page of each in turn, so that no shard waits for all of another."""
+    waiting = [due_keys(shard, until) for shard in shards]
+    while waiting:
+        for keys in tuple(waiting):
+            page = list(islice(keys, READ_BATCH))
+            yield from page
+            if len(page) < READ_BATCH:
+                waiting.remove(keys)
+
+
+def oldest_due() -> datetime | None:
+    """Return when the oldest due hour ended, over all shards; None where no hour is due."""
+    oldest = [record.due_at for shard in range(SHARDS) for record in UsageRecord.due.query(shard, limit=1)]
+    return parse_time(min(oldest)) if oldest else None
+
+
+def read_due(keys: Sequence[Key]) -> list[UsageHour]:
+    """Read at most 100 hours in one call, consistently; those that are no longer due are left out."""
+    wanted = [{"organization_id": {"S": key[0]}, "window_start": {"S": key[1]}} for key in keys]
+    return [_hour(item) for item in _read(UsageRecord.name(), {"Keys": wanted}) if "due_at" in item]
+
+
+def read_links(organization_ids: Sequence[str]) -> dict[str, Link]:
+    """Read at most 100 organisations' links in one call, consistently; those without a record are left out."""
+    request = {
+        "Keys": [{"organization_id": {"S": organization_id}} for organization_id in organization_ids],
+        "ProjectionExpression": "organization_id, stripe_customer_id, ended_at, version",
+    }
+    return {item["organization_id"]["S"]: _link(item) for item in _read(SubscriptionRecord.name(), request)}
+
+
+def _read(table_name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Read items as DynamoDB has them: PynamoDB's models cost more for each than the rest of a run together."""
+    wanted: Any = {table_name: {**request, "ConsistentRead": True}}
+    items: list[dict[str, Any]] = []
+    for _ in range(UNPROCESSED_ATTEMPTS):
+        response: Any = client().batch_get_item(RequestItems=wanted)
+        items += response["Responses"].get(table_name, ())
+        wanted = response.get("UnprocessedKeys")
+        if not wanted:
+            return items
+    raise UnavailableError(f"DynamoDB keeps leaving keys of {table_name} unread: it is throttled")
+
+
+def _link(item: Mapping[str, Any]) -> Link:
+    return Link(
+        customer_id=item["stripe_customer_id"]["S"] if "stripe_customer_id" in item else None,
+        ended_at=parse_time(item["ended_at"]["S"]) if "ended_at" in item else None,
+        version=int(item["version"]["N"]) if "version" in item else None,
+    )
+
+
+def _hour(item: Mapping[str, Any]) -> UsageHour:
+    revision, sending = item.get("revision"), item.get("sending")
+    return UsageHour(
+        organization_id=item["organization_id"]["S"],
+        window_start=item["window_start"]["S"],
+        counts={meter.event_name: item[meter.event_name] for meter in METERS if meter.event_name in item},
+        revision=int(revision["N"]) if revision else None,
+        reported=_numbers(item.get("reported")),
+        reported_to=item["reported_to"]["S"] if "reported_to" in item else None,
+        sending=_numbers(sending) if sending else None,
+        sending_since=item["sending_since"]["S"] if "sending_since" in item else "",
+        doubt_until=item["doubt_until"]["S"] if "doubt_until" in item else "",
+    )
+
+
+def _numbers(attribute: Mapping[str, Any] | None) -> dict[str, int]:
+    return {name: int(value["N"]) for name, value in attribute["M"].items()} if attribute else {}
