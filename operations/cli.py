@@ -27,7 +27,7 @@ from billing.metering.due import oldest_due
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request
-from billing.stripe_gateway import stripe_gateway
+from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import SHARDS
 from billing.usage.reading import totals, usage_between

@@ -258,7 +258,7 @@ def open_checkout_session(
     """Open a checkout session; the webhook tells what came of it."""
     # Imported here: importing stripe takes longer than everything else, and reading usage needs none of it.
     from billing.api.checkout import open_checkout
-    from billing.stripe_gateway import stripe_gateway
+    from billing.stripe_gateway.calls import stripe_gateway
 
     session = open_checkout(
         organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway()
@@ -279,7 +279,7 @@ def open_portal_session(
 ) -> PortalSessionAnswer:
     """Open a session of Stripe's customer portal."""
     from billing.api.checkout import open_portal
-    from billing.stripe_gateway import stripe_gateway
+    from billing.stripe_gateway.calls import stripe_gateway
 
     return PortalSessionAnswer(url=open_portal(organization_id, body.return_url, idempotency_key, stripe_gateway()))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from billing import telemetry
 from billing.errors import NotAStripeDeliveryError
-from billing.stripe_gateway import stripe_gateway
+from billing.stripe_gateway.calls import stripe_gateway
 from billing.telemetry import count, described, logger
 from billing.webhooks.delivery import deliver
 from billing.webhooks.events import genuine_event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.settings import secrets_reader
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
 from operations.provisioning.destinations import plan_destinations
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import StripeSecretDocument

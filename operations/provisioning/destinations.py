@@ -8,143 +8,18 @@ https://docs.stripe.com/api/webhook_endpoints, https://docs.stripe.com/api/v2/co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from billing.errors import BillingError
-from billing.stripe_gateway import API_VERSION, StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.destinations import Destination, Destinations, SnapshotDestinations, ThinDestinations
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.secrets import StripeSecretDocument, fingerprint
 from operations.provisioning.steps import Action, Step
 
 MANAGED_BY = "sensor-billing"
-NAME = "sensor-billing usage billing"
 # Between the moment a destination is made and the moment its secret is safe.
 UNSTORED = "unstored"
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Hold a destination as Stripe has it; `api_version` is None where it follows the account's."""
-
-    destination_id: str
-    url: str
-    event_types: frozenset[str]
-    is_enabled: bool
-    api_version: str | None
-    metadata: dict[str, str]
-
-
-class SnapshotDestinations:
-    """Talk to Stripe about v1 endpoints, which get snapshots in the shape of the pinned API version."""
-
-    kind = "snapshot destination"
-    event_types: Sequence[str] = SNAPSHOT_EVENT_TYPES
-    api_version: str | None = API_VERSION
-
-    def __init__(self, gateway: StripeGateway) -> None:
-        self._gateway = gateway
-        self._endpoints = gateway.client.v1.webhook_endpoints
-
-    def all(self) -> Iterator[Destination]:
-        """Yield every destination of this kind."""
-        for item in self._gateway.pages("/v1/webhook_endpoints", {"limit": 100}):
-            yield Destination(
-                item["id"],
-                item["url"],
-                frozenset(item["enabled_events"]),
-                item["status"] == "enabled",
-                item.get("api_version"),
-                dict(item.get("metadata") or {}),
-            )
-
-    def create(self, url: str, metadata: dict[str, str]) -> tuple[str, str]:
-        """Make one; return its id and its signing secret."""
-        params: Any = {
-            "url": url,
-            "enabled_events": list(self.event_types),
-            "api_version": API_VERSION,
-            "description": NAME,
-            "metadata": metadata,
-        }
-        made = self._gateway.once(lambda: self._endpoints.create(params)).to_dict()
-        return made["id"], made["secret"]
-
-    def update(self, destination_id: str, **changes: Any) -> None:
-        """Change event types or metadata."""
-        params: Any = changes
-        self._gateway.once(lambda: self._endpoints.update(destination_id, params))
-
-    def enable(self, destination_id: str) -> None:
-        """Enable one that was disabled."""
-        self._gateway.once(lambda: self._endpoints.update(destination_id, {"disabled": False}))
-
-    def delete(self, destination_id: str) -> None:
-        """Delete one."""
-        self._gateway.once(lambda: self._endpoints.delete(destination_id))
-
-
-class ThinDestinations:
-    """Talk to Stripe about v2 destinations of thin events, which have no API version."""
-
-    kind = "thin destination"
-    event_types: Sequence[str] = THIN_EVENT_TYPES
-    api_version: str | None = None
-
-    def __init__(self, gateway: StripeGateway) -> None:
-        self._gateway = gateway
-        self._destinations = gateway.client.v2.core.event_destinations
-
-    def all(self) -> Iterator[Destination]:
-        """Yield every destination of this kind."""
-        listed = self._gateway.read(
-            lambda: list(
-                self._destinations.list({"include": ["webhook_endpoint.url"], "limit": 100}).auto_paging_iter()
-            )
-        )
-        for found in listed:
-            item = found.to_dict()
-            if item.get("type") != "webhook_endpoint" or item.get("event_payload") != "thin":
-                continue
-            yield Destination(
-                item["id"],
-                (item.get("webhook_endpoint") or {}).get("url") or "",
-                frozenset(item["enabled_events"]),
-                item["status"] == "enabled",
-                None,
-                dict(item.get("metadata") or {}),
-            )
-
-    def create(self, url: str, metadata: dict[str, str]) -> tuple[str, str]:
-        """Make one; return its id and its signing secret."""
-        params: Any = {
-            "name": NAME,
-            "type": "webhook_endpoint",
-            "event_payload": "thin",
-            "enabled_events": list(self.event_types),
-            "webhook_endpoint": {"url": url},
-            "metadata": metadata,
-            "include": ["webhook_endpoint.signing_secret"],
-        }
-        made = self._gateway.once(lambda: self._destinations.create(params)).to_dict()
-        return made["id"], made["webhook_endpoint"]["signing_secret"]
-
-    def update(self, destination_id: str, **changes: Any) -> None:
-        """Change event types or metadata."""
-        params: Any = changes
-        self._gateway.once(lambda: self._destinations.update(destination_id, params))
-
-    def enable(self, destination_id: str) -> None:
-        """Enable one that was disabled."""
-        self._gateway.once(lambda: self._destinations.enable(destination_id))
-
-    def delete(self, destination_id: str) -> None:
-        """Delete one."""
-        self._gateway.once(lambda: self._destinations.delete(destination_id))
-
-
-Destinations = SnapshotDestinations | ThinDestinations
 
 
 def plan_destinations(
@@ -155,7 +30,8 @@ def plan_destinations(
     With `rotate` both are replaced, so that they sign with new secrets.
     """
     stored = secrets.fingerprints()
-    for destinations in (SnapshotDestinations(gateway), ThinDestinations(gateway)):
+    kinds = (SnapshotDestinations(gateway, SNAPSHOT_EVENT_TYPES), ThinDestinations(gateway, THIN_EVENT_TYPES))
+    for destinations in kinds:
         found = list(destinations.all())
         ours = [destination for destination in found if destination.url == url]
         others = [destination for destination in found if destination.url != url]

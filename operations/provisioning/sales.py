@@ -9,17 +9,14 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from billing.batches import batches
-from billing.errors import StripeNotFoundError
 from billing.metering.meter_check import meter_faults
 from billing.meters import METERS, Meter
-from billing.stripe_gateway import StripeGateway
-from billing.stripe_objects import StripeMeter, id_of
+from billing.stripe_gateway import catalogue as stripe_catalogue
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.meters import create_meter, list_meters, reactivate_meter, rename_meter
+from billing.stripe_gateway.objects import StripeMeter, id_of
 from operations.provisioning.catalogue import Catalogue, Price, Product
 from operations.provisioning.steps import Action, Step
-
-# How many lookup keys Stripe takes in one call: https://docs.stripe.com/api/prices/list
-LOOKUP_KEYS = 10
 
 
 class Sales:
@@ -28,7 +25,6 @@ class Sales:
     def __init__(self, catalogue: Catalogue, gateway: StripeGateway) -> None:
         self._catalogue = catalogue
         self._gateway = gateway
-        self._client = gateway.client
         self.meter_ids: dict[str, str] = {}
         self.price_ids: dict[str, str] = {}
 
@@ -37,7 +33,7 @@ class Sales:
         yield from self._plan_meters()
         for product in self._catalogue.products:
             yield self._plan_product(product)
-        found = self._prices_by_key()
+        found = stripe_catalogue.list_prices_by_lookup_key(self._gateway, self._catalogue.lookup_keys)
         for product in self._catalogue.products:
             for price in product.prices:
                 yield self._plan_price(price, product, found.get(price.lookup_key))
@@ -46,7 +42,7 @@ class Sales:
     # --- meters
 
     def _plan_meters(self) -> Iterator[Step]:
-        stripe_meters = self._gateway.meters()
+        stripe_meters = list_meters(self._gateway)
         for meter in METERS:
             named = [found for found in stripe_meters if found.event_name == meter.event_name]
             active = [found for found in named if found.status == "active"]
@@ -67,39 +63,37 @@ class Sales:
         if faults:
             return Step(Action.REFUSE, subject, "; ".join(faults))
         self.meter_ids[meter.event_name] = found.meter_id
-        meters = self._client.v1.billing.meters
         if found.status != "active":
-            return Step(Action.UPDATE, subject, "reactivate it", lambda: self._call(meters.reactivate, found.meter_id))
+            return Step(
+                Action.UPDATE, subject, "reactivate it", lambda: reactivate_meter(self._gateway, found.meter_id)
+            )
         if found.display_name != meter.display_name:
             detail = f"display name {found.display_name!r} → {meter.display_name!r}"
-            name = {"display_name": meter.display_name}
-            return Step(Action.UPDATE, subject, detail, lambda: self._call(meters.update, found.meter_id, name))
+            return Step(
+                Action.UPDATE, subject, detail, lambda: rename_meter(self._gateway, found.meter_id, meter.display_name)
+            )
         raw = "" if found.event_time_window == "hour" else " (raw: harmless where the last value counts)"
         return Step(Action.KEEP, subject, found.meter_id + raw)
 
     def _create_meter(self, meter: Meter) -> None:
-        params: Any = {
-            "display_name": meter.display_name,
-            "event_name": meter.event_name,
-            "event_time_window": "hour",
-            "default_aggregation": {"formula": meter.formula},
-            "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
-            "value_settings": {"event_payload_key": "value"},
-        }
-        made = self._gateway.once(lambda: self._client.v1.billing.meters.create(params))
-        self.meter_ids[meter.event_name] = made.id
+        self.meter_ids[meter.event_name] = create_meter(
+            self._gateway, meter.event_name, meter.formula, meter.display_name
+        )
 
     # --- products
 
     def _plan_product(self, product: Product) -> Step:
         subject = f"product {product.product_id}"
         wanted = {"name": product.name, "description": product.description or None, "active": True}
-        products = self._client.v1.products
-        try:
-            found = self._gateway.read(lambda: products.retrieve(product.product_id)).to_dict()
-        except StripeNotFoundError:
+        found = stripe_catalogue.retrieve_product(self._gateway, product.product_id)
+        if found is None:
             params = {"id": product.product_id, **_given(wanted)}
-            return Step(Action.CREATE, subject, repr(product.name), lambda: self._call(products.create, params))
+            return Step(
+                Action.CREATE,
+                subject,
+                repr(product.name),
+                lambda: stripe_catalogue.create_product(self._gateway, params),
+            )
         changed = {name: value for name, value in wanted.items() if found.get(name) != value}
         if not changed:
             return Step(Action.KEEP, subject)
@@ -108,17 +102,10 @@ class Sales:
             Action.UPDATE,
             subject,
             _differences(found, changed),
-            lambda: self._call(products.update, product.product_id, params),
+            lambda: stripe_catalogue.update_product(self._gateway, product.product_id, params),
         )
 
     # --- prices
-
-    def _prices_by_key(self) -> dict[str, Mapping[str, Any]]:
-        return {
-            item["lookup_key"]: item
-            for keys in batches(self._catalogue.lookup_keys, LOOKUP_KEYS)
-            for item in self._gateway.pages("/v1/prices", {"lookup_keys": list(keys), "limit": 100})
-        }
 
     def _plan_price(self, price: Price, product: Product, found: Mapping[str, Any] | None) -> Step:
         subject = f"price {price.lookup_key}"
@@ -144,7 +131,7 @@ class Sales:
             Action.UPDATE,
             subject,
             _differences(found, changed),
-            lambda: self._call(self._client.v1.prices.update, found["id"], params),
+            lambda: stripe_catalogue.update_price(self._gateway, found["id"], params),
         )
 
     def _fixed_parts(
@@ -173,7 +160,7 @@ class Sales:
         return is_, should_be
 
     def _create_price(self, price: Price, product: Product) -> None:
-        params: Any = _given(
+        params = _given(
             {
                 "product": product.product_id,
                 "currency": self._catalogue.currency,
@@ -187,19 +174,14 @@ class Sales:
                 },
             }
         )
-        made = self._gateway.once(lambda: self._client.v1.prices.create(params))
-        self.price_ids[price.lookup_key] = made.id
+        self.price_ids[price.lookup_key] = stripe_catalogue.create_price(self._gateway, params)
 
     def _other_prices(self) -> Iterator[Step]:
         for product in self._catalogue.products:
-            params = {"product": product.product_id, "active": True, "limit": 100}
-            for item in self._gateway.pages("/v1/prices", params):
+            for item in stripe_catalogue.list_active_prices(self._gateway, product.product_id):
                 if item.get("lookup_key") not in self._catalogue.lookup_keys:
                     named = item.get("lookup_key") or item["id"]
                     yield Step(Action.NOTE, f"price {named}", f"in Stripe only, active, of {product.product_id}")
-
-    def _call(self, method: Any, *arguments: Any) -> None:
-        self._gateway.once(lambda: method(*arguments))
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:

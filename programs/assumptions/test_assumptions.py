@@ -8,6 +8,10 @@ import pytest
 
 from billing.clock import hour_of
 from billing.errors import StripeNotFoundError, StripeRefusedError
+from billing.stripe_gateway.meter_events import MeterEvents
+from billing.stripe_gateway.meters import list_meters
+from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
+from billing.stripe_gateway.summaries import hourly_summaries
 from programs.assumptions.conftest import Sandbox
 
 pytestmark = pytest.mark.stripe_sandbox
@@ -21,7 +25,7 @@ def send(
     sandbox: Sandbox, event_name: str, customer_id: str, value: int, at: datetime, identifier: str | None = None
 ) -> None:
     name = identifier or f"{sandbox.run}-{event_name}-{int(at.timestamp())}-{value}"
-    sandbox.gateway.create_meter_event(event_name, name, int(at.timestamp()), customer_id, value)
+    MeterEvents(sandbox.gateway).create(event_name, name, int(at.timestamp()), customer_id, value)
 
 
 @pytest.mark.parametrize("formula", ["sum", "last"])
@@ -34,7 +38,7 @@ def test_a_newer_event_of_an_hour_overwrites_the_older(sandbox: Sandbox, formula
         send(sandbox, meter.event_name, customer_id, value, start + timedelta(seconds=second), name)
 
     def counted() -> float | None:
-        summaries = sandbox.gateway.hourly_summaries(meter.id, customer_id, start, start + timedelta(hours=1))
+        summaries = hourly_summaries(sandbox.gateway, meter.id, customer_id, start, start + timedelta(hours=1))
         return summaries.get(start, 0)
 
     assert sandbox.eventually(counted, values[-1]) == values[-1]
@@ -47,7 +51,7 @@ def test_a_raw_meter_adds_up_what_is_sent_twice(sandbox: Sandbox) -> None:
     send(sandbox, meter.event_name, customer_id, 5, start + timedelta(seconds=2))
 
     def counted() -> float | None:
-        summaries = sandbox.gateway.hourly_summaries(meter.id, customer_id, start, start + timedelta(hours=1))
+        summaries = hourly_summaries(sandbox.gateway, meter.id, customer_id, start, start + timedelta(hours=1))
         return summaries.get(start, 0)
 
     assert sandbox.eventually(counted, 10) == 10, "which is why a run refuses to send totals to such a meter"
@@ -59,7 +63,7 @@ def test_the_hours_are_summarised_each_by_itself(sandbox: Sandbox) -> None:
         send(sandbox, meter.event_name, customer_id, value, start + timedelta(hours=hour, seconds=1))
 
     def counted() -> dict[datetime, float]:
-        summaries = sandbox.gateway.hourly_summaries(meter.id, customer_id, start, start + timedelta(hours=3))
+        summaries = hourly_summaries(sandbox.gateway, meter.id, customer_id, start, start + timedelta(hours=3))
         return {hour: value for hour, value in summaries.items() if value}
 
     expected = {start + timedelta(hours=hour): value for hour, value in enumerate((3, 5, 7))}
@@ -74,10 +78,10 @@ def test_a_duplicate_identifier_is_refused_with_a_message_that_names_it(sandbox:
         "timestamp": int(start.timestamp()),
         "payload": {"stripe_customer_id": customer_id, "value": "5"},
     }
-    sandbox.client.v1.billing.meter_events.create(event)
+    sandbox.call(lambda client: client.v1.billing.meter_events.create(event))
 
     with pytest.raises(StripeRefusedError) as refused:
-        sandbox.gateway.once(lambda: sandbox.client.v1.billing.meter_events.create(event))
+        sandbox.call(lambda client: client.v1.billing.meter_events.create(event))
 
     assert refused.value.code == "duplicate_meter_event" or f"{sandbox.run}-twice" in str(refused.value)
     send(sandbox, meter.event_name, customer_id, 5, start, f"{sandbox.run}-twice")
@@ -119,7 +123,7 @@ def test_a_meter_shows_what_the_check_of_a_run_needs(sandbox: Sandbox) -> None:
     meter = sandbox.meter("sum", "hour")
     raw = sandbox.meter("sum", None)
 
-    found = {each.meter_id: each for each in sandbox.gateway.meters()}
+    found = {each.meter_id: each for each in list_meters(sandbox.gateway)}
 
     assert (found[meter.id].formula, found[meter.id].event_time_window) == ("sum", "hour")
     assert (found[meter.id].customer_key, found[meter.id].value_key) == ("stripe_customer_id", "value")
@@ -128,11 +132,13 @@ def test_a_meter_shows_what_the_check_of_a_run_needs(sandbox: Sandbox) -> None:
 
 def test_a_subscription_has_its_periods_on_its_items(sandbox: Sandbox) -> None:
     customer_id, price_id = sandbox.customer(), sandbox.metered_price(sandbox.meter())
-    made = sandbox.client.v1.subscriptions.create(
-        {"customer": customer_id, "items": [{"price": price_id}], "metadata": {"organization_id": "acme"}}
+    made = sandbox.call(
+        lambda client: client.v1.subscriptions.create(
+            {"customer": customer_id, "items": [{"price": price_id}], "metadata": {"organization_id": "acme"}}
+        )
     )
 
-    subscription = sandbox.gateway.subscription(made.id)
+    subscription = retrieve_subscription(sandbox.gateway, made.id)
 
     assert subscription is not None
     assert (subscription.customer_id, subscription.organization_id) == (customer_id, "acme")
@@ -146,12 +152,14 @@ def test_a_subscription_has_its_periods_on_its_items(sandbox: Sandbox) -> None:
 def test_the_subscriptions_of_a_customer_are_listed_with_the_ended_ones(sandbox: Sandbox) -> None:
     customer_id, price_id = sandbox.customer(), sandbox.metered_price(sandbox.meter())
     first, second = (
-        sandbox.client.v1.subscriptions.create({"customer": customer_id, "items": [{"price": price_id}]}).id
+        sandbox.call(
+            lambda client: client.v1.subscriptions.create({"customer": customer_id, "items": [{"price": price_id}]})
+        ).id
         for _ in range(2)
     )
-    sandbox.client.v1.subscriptions.cancel(first)
+    sandbox.call(lambda client: client.v1.subscriptions.cancel(first))
 
-    found = {each.subscription_id: each for each in sandbox.gateway.subscriptions_of_customer(customer_id)}
+    found = {each.subscription_id: each for each in list_subscriptions(sandbox.gateway, customer_id)}
 
     assert {name: each.status for name, each in found.items()} == {first: "canceled", second: "active"}
     assert found[first].ended_at is not None
@@ -159,26 +167,28 @@ def test_the_subscriptions_of_a_customer_are_listed_with_the_ended_ones(sandbox:
 
 
 def test_what_does_not_exist_is_told_apart_from_a_failure(sandbox: Sandbox) -> None:
-    assert sandbox.gateway.subscription("sub_doesnotexist") is None
-    assert sandbox.gateway.subscriptions_of_customer("cus_doesnotexist") == []
+    assert retrieve_subscription(sandbox.gateway, "sub_doesnotexist") is None
+    assert list_subscriptions(sandbox.gateway, "cus_doesnotexist") == []
     with pytest.raises(StripeNotFoundError):
-        sandbox.gateway.hourly_summaries(
-            "mtr_doesnotexist", sandbox.customer(), last_hour(), hour_of(datetime.now(UTC))
+        hourly_summaries(
+            sandbox.gateway, "mtr_doesnotexist", sandbox.customer(), last_hour(), hour_of(datetime.now(UTC))
         )
 
 
 def test_a_checkout_session_carries_the_organisation(sandbox: Sandbox) -> None:
     price_id = sandbox.metered_price(sandbox.meter())
 
-    session = sandbox.client.v1.checkout.sessions.create(
-        {
-            "mode": "subscription",
-            "client_reference_id": "acme",
-            "customer": sandbox.customer(),
-            "line_items": [{"price": price_id}],
-            "subscription_data": {"metadata": {"organization_id": "acme"}},
-            "success_url": "https://sensors.example/done",
-        }
+    session = sandbox.call(
+        lambda client: client.v1.checkout.sessions.create(
+            {
+                "mode": "subscription",
+                "client_reference_id": "acme",
+                "customer": sandbox.customer(),
+                "line_items": [{"price": price_id}],
+                "subscription_data": {"metadata": {"organization_id": "acme"}},
+                "success_url": "https://sensors.example/done",
+            }
+        )
     )
 
     assert (session.client_reference_id, session.mode, session.status) == ("acme", "subscription", "open")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 LAYER = "layers/billing/billing"
 DELIVERY, LEDGER = f"{LAYER}/webhooks/delivery.py", f"{LAYER}/webhooks/ledger.py"
 REFRESH, METER_ERRORS = f"{LAYER}/webhooks/refresh.py", f"{LAYER}/webhooks/meter_errors.py"
-GATEWAY, SETTINGS = f"{LAYER}/stripe_gateway.py", f"{LAYER}/settings.py"
+SIGNATURES, METER_EVENTS = f"{LAYER}/stripe_gateway/signatures.py", f"{LAYER}/stripe_gateway/meter_events.py"
+SETTINGS = f"{LAYER}/settings.py"
 WEBHOOK, TELEMETRY = "functions/stripe_webhook/app.py", f"{LAYER}/telemetry.py"
 PLAN, WRITES, RUN = f"{LAYER}/metering/plan.py", f"{LAYER}/metering/writes.py", f"{LAYER}/metering/run.py"
 SENDING, INVOCATION = f"{LAYER}/metering/sending.py", f"{LAYER}/metering/invocation.py"
@@ -153,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "only what Stripe signed is read",
-        GATEWAY,
+        SIGNATURES,
         "            continue\n        return True\n",
         "            return True\n        return True\n",
         f"{INPUT} -k did_not_sign",
@@ -266,7 +267,7 @@ MUTANTS = (
     ),
     Mutant(
         "a duplicate identifier is a success",
-        GATEWAY,
+        METER_EVENTS,
         '    return "already exists with identifier" in message and identifier in message',
         "    return False",
         f"{FLOW} -k duplicate_identifier",
@@ -287,7 +288,7 @@ MUTANTS = (
     ),
     Mutant(
         "an expired session is replaced",
-        GATEWAY,
+        METER_EVENTS,
         "            self._stream(self._open_session(expired=session), events)",
         "            raise",
         f"{STREAM} -k calls_the_old_one_expired",

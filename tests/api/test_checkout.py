@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from billing.api.checkout import open_checkout
-from billing.stripe_gateway import StripeGateway
-from billing.stripe_objects import CheckoutSession
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.customers import find_customer
+from billing.stripe_gateway.objects import CheckoutSession
 from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.http_api import HttpApi
 from programs.local.stack import Stack
@@ -63,19 +64,22 @@ def test_checkout_makes_a_record_that_webhooks_build_on(stack: Stack, api: HttpA
     assert record.created_at == record.updated_at is not None
 
 
-def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack) -> None:
+def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     prices, address = list(stack.prices.values()), "https://app.example.com/"
     all_have_looked = Barrier(12, timeout=30)
 
-    class RacingGateway(StripeGateway):
-        def find_customer(self, organization_id: str, created_since: datetime | None = None) -> str | None:
-            found = super().find_customer(organization_id, created_since)
-            all_have_looked.wait()
-            return found
+    def find_and_wait(
+        gateway: StripeGateway, organization_id: str, created_since: datetime | None = None
+    ) -> str | None:
+        customer_id = find_customer(gateway, organization_id, created_since)
+        all_have_looked.wait()
+        return customer_id
+
+    monkeypatch.setattr("billing.api.customers.find_customer", find_and_wait)
 
     def opened(_: int) -> CheckoutSession:
         # As in Lambda, where each request that races has a process of its own.
-        gateway = RacingGateway("sk_test_race", stack.simulator.base_url)
+        gateway = StripeGateway("sk_test_race", stack.simulator.base_url)
         return open_checkout("acme", prices, address, address, None, gateway)
 
     with ThreadPoolExecutor(12) as executor:

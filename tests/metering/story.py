@@ -36,7 +36,7 @@ from billing.metering import invocation, service
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import ComparisonRequest
-from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.tables import table
 from billing.tables.table import is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
@@ -410,7 +410,7 @@ class Story:
         def dynamodb_call(operation: str, request: Any) -> Any:
             return self._dynamodb(operation, request, lambda part=request: call_dynamodb(operation, part))
 
-        def stripe_call(gateway: StripeGateway, call: Callable[[], Any]) -> Any:
+        def stripe_call(gateway: StripeGateway, call: Callable[[Any], Any]) -> Any:
             return self._stripe(lambda: once(gateway, call))
 
         with monkeypatch.context() as patched:

@@ -8,7 +8,7 @@ import pytest
 
 from billing.errors import MeterMisconfiguredError
 from billing.metering.meter_check import check_meters
-from billing.stripe_objects import StripeMeter
+from billing.stripe_gateway.objects import StripeMeter
 
 SENSORS = StripeMeter("mtr_1", "active_sensors", "active", "last", "hour", "stripe_customer_id", "value")
 READINGS = StripeMeter("mtr_2", "temperature_readings", "active", "sum", "hour", "stripe_customer_id", "value")

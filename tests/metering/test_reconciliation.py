@@ -17,7 +17,9 @@ from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import SUMMARY_LAG
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request, request_comparison
-from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.stripe_gateway.calls import stripe_gateway
+from billing.stripe_gateway.meter_events import meter_events
+from billing.stripe_gateway.summaries import hourly_summaries
 from billing.tables.subscriptions import SEGMENTS, SubscriptionRecord, subscriptions_in_segment
 from billing.tables.usage import set_in_hour
 from tests.metering.test_fan_out import record
@@ -166,15 +168,15 @@ def test_the_customer_that_stripe_still_has_is_compared_when_another_one_is_dele
 
 def reported_meanwhile(stack: Stack, monkeypatch: pytest.MonkeyPatch, taken_at: datetime) -> list[int]:
     """Let readings come and a run report them between a comparison's two reads; the list has what it settled."""
-    real, settled = StripeGateway.hourly_summaries, list[int]()
+    settled: list[int] = []
 
     def summaries(*arguments: Any) -> Any:
         if not settled:
             record_readings("acme", 7, taken_at)
             settled.append(stack.meter()["settled"])
-        return real(*arguments)
+        return hourly_summaries(*arguments)
 
-    monkeypatch.setattr(StripeGateway, "hourly_summaries", summaries)
+    monkeypatch.setattr("billing.reconciliation.comparison.hourly_summaries", summaries)
     return settled
 
 
@@ -183,7 +185,7 @@ def reported_meanwhile(stack: Stack, monkeypatch: pytest.MonkeyPatch, taken_at: 
 
 def told_by_somebody_else(stack: Stack, customer_id: str, value: int, start: datetime) -> None:
     identifier = f"elsewhere {customer_id} {start}"
-    stripe_gateway().create_meter_event(READINGS, identifier, int(start.timestamp()), customer_id, value)
+    meter_events(stripe_gateway()).create(READINGS, identifier, int(start.timestamp()), customer_id, value)
 
 
 def test_usage_that_was_never_reported_is_drift_and_left_alone(reported: Stack, dynamodb: DynamoDBClient) -> None:

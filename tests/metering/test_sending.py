@@ -16,7 +16,8 @@ from billing.metering.run import FRUITLESS_UNITS
 from billing.metering.sending import ATTEMPTS, MeterEventSender
 from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.meter_events import MeterEvents
 from stripe_simulator import Simulator
 from tests.metering.usage import due_hour, put, subscribed
 
@@ -199,12 +200,12 @@ def test_attempts_wait_a_random_part_of_a_time_that_doubles(
         longest.append(high)
         return (low + high) / 2
 
-    monkeypatch.setattr("billing.stripe_gateway.random.uniform", uniform)
-    monkeypatch.setattr("billing.stripe_gateway.time.sleep", slept.append)
+    monkeypatch.setattr("billing.stripe_gateway.calls.random.uniform", uniform)
+    monkeypatch.setattr("billing.stripe_gateway.calls.time.sleep", slept.append)
     simulator.faults.add("http_429", "/v1/billing/meter_events")
-    gateway = StripeGateway("sk_test_x", simulator.base_url, simulator.base_url)
+    meter_events = MeterEvents(StripeGateway("sk_test_x", simulator.base_url, simulator.base_url))
 
-    (outcome,) = sender(gateway, "single").send([event(1)])
+    (outcome,) = sender(meter_events, "single").send([event(1)])
 
     assert isinstance(outcome, UnavailableError)
     assert longest == pytest.approx([0.2, 0.4, 0.8, 1.6])
@@ -249,7 +250,7 @@ class StrictStream:
         self.accepted: list[str] = []
         self.calls = 0
 
-    def stream_meter_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def stream(self, events: Sequence[Mapping[str, Any]]) -> None:
         self.calls += 1
         identifiers = [each["identifier"] for each in events]
         if self.culprits & set(identifiers):
@@ -264,9 +265,9 @@ def event(number: int) -> MeterEvent:
     return MeterEvent("active_sensors", f"id-{number}", 1_795_420_801, "cus_1", number)
 
 
-def sender(gateway: Any, transport: Any = "stream") -> MeterEventSender:
+def sender(meter_events: Any, transport: Any = "stream") -> MeterEventSender:
     executor: Any = ThreadPoolExecutor(2)
-    return MeterEventSender(gateway, transport, executor, RateLimit(1e9), lambda: True)
+    return MeterEventSender(meter_events, transport, executor, RateLimit(1e9), lambda: True)
 
 
 def test_a_refused_batch_is_split_until_the_culprits_are_alone() -> None:

@@ -12,7 +12,9 @@ from moto import mock_aws
 from billing.errors import ConfigurationError
 from billing.metering.meter_check import check_meters
 from billing.settings import secrets_reader
-from billing.stripe_gateway import API_VERSION, StripeGateway, verify_signature
+from billing.stripe_gateway.calls import API_VERSION, StripeGateway
+from billing.stripe_gateway.meters import list_meters
+from billing.stripe_gateway.signatures import verify_signature
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from stripe_simulator import Simulator
@@ -62,8 +64,8 @@ def test_apply_makes_the_account_and_again_changes_nothing(
     assert (ran.code, set(_actions(ran.json["steps"]).values())) == (0, {"keep"})
 
     gateway = StripeGateway("sk_test_x", simulator.base_url)
-    assert set(check_meters(gateway.meters())) == {"active_sensors", "temperature_readings"}
-    assert {meter.event_time_window for meter in gateway.meters()} == {"hour"}
+    assert set(check_meters(list_meters(gateway))) == {"active_sensors", "temperature_readings"}
+    assert {meter.event_time_window for meter in list_meters(gateway)} == {"hour"}
     prices = simulator.account.prices.objects
     assert {prices[price_id]["lookup_key"]: prices[price_id]["unit_amount_decimal"] for price_id in prices} == {
         "active_sensors_monthly": "150",

@@ -12,7 +12,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from billing.errors import StripeUnavailableError
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
 
 Call = Callable[[], Any]
 Disturbance = Callable[[str, Call], Any]
@@ -63,7 +63,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Calls:
         name = f"{client.meta.service_model.service_name}:{operation}"
         return calls.make(name, lambda: real_api_call(client, operation, parameters))
 
-    def once(gateway: StripeGateway, call: Call) -> Any:
+    def once(gateway: StripeGateway, call: Callable[[Any], Any]) -> Any:
         return calls.make("stripe", lambda: real_once(gateway, call))
 
     monkeypatch.setattr(BaseClient, "_make_api_call", make_api_call)

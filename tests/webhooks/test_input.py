@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.stripe_gateway import stripe_gateway
+from billing.stripe_gateway.calls import stripe_gateway
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from functions.stripe_webhook import app
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack

@@ -11,7 +11,6 @@ import pytest
 from billing import queues, record_active_sensors, record_readings
 from billing.clock import format_time
 from billing.metering.plan import identifier
-from billing.stripe_gateway import StripeGateway
 from billing.tables.stripe_events import StripeEventRecord
 from billing.webhooks.events import METER_ERROR_REPORT
 from billing.webhooks.meter_errors import LONGEST_REPORT, REFUSED_FOR_GOOD
@@ -204,7 +203,9 @@ def test_a_report_of_any_size_or_shape_is_taken(
     ]
     for shape in shapes:
         delivery = report(stack, reported, "archived_meter")
-        monkeypatch.setattr(StripeGateway, "event", lambda gateway, event_id, data=shape: {"data": data})
+        monkeypatch.setattr(
+            "billing.webhooks.meter_errors.retrieve_thin_event", lambda gateway, event_id, data=shape: {"data": data}
+        )
         assert stack.deliver(delivery).outcome == "processed", shape
         assert len(StripeEventRecord.get(delivery.event_id).report) <= LONGEST_REPORT
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from billing import clock
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.subscriptions import list_subscriptions
 from billing.tables import subscriptions as subscriptions_table
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import link_customer
@@ -144,15 +145,14 @@ def between_fetch_and_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callab
     monkeypatch.setattr(ledger, "CLAIM_SECONDS", -1.0)
     monkeypatch.setattr(delivery_module, "_pause", lambda attempt: None)
     waiting: list[Callable[[], Any]] = []
-    real = StripeGateway.subscriptions_of_customer
 
-    def subscriptions_of_customer(gateway: StripeGateway, customer_id: str) -> Any:
-        answer = real(gateway, customer_id)
+    def list_and_wait(gateway: StripeGateway, customer_id: str) -> Any:
+        answer = list_subscriptions(gateway, customer_id)
         if waiting:
             waiting.pop()()
         return answer
 
-    monkeypatch.setattr(StripeGateway, "subscriptions_of_customer", subscriptions_of_customer)
+    monkeypatch.setattr("billing.webhooks.refresh.list_subscriptions", list_and_wait)
     return waiting.append
 
 

@@ -10,8 +10,11 @@ from billing.api.customers import customer_of
 from billing.api.requests import check_address, check_prices
 from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
 from billing.settings import allowed_price_ids, allowed_redirect_hosts
-from billing.stripe_gateway import StripeGateway
-from billing.stripe_objects import CheckoutSession
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.checkout import create_checkout_session, create_portal_session
+from billing.stripe_gateway.customers import has_customer
+from billing.stripe_gateway.objects import CheckoutSession
+from billing.stripe_gateway.subscriptions import list_subscriptions
 from billing.tables.subscriptions import SubscriptionRecord
 
 
@@ -43,14 +46,14 @@ def open_checkout(
 
     def opened(customer_id: str) -> CheckoutSession:
         key = _key("checkout", organization_id, customer_id, request_key)
-        return gateway.open_checkout(organization_id, customer_id, price_ids, success_url, cancel_url, key)
+        return create_checkout_session(gateway, organization_id, customer_id, price_ids, success_url, cancel_url, key)
 
     customer_id = customer_of(organization_id, gateway)
     try:
         return opened(customer_id)
     except StripeNotFoundError:
         # A price that is gone, or the customer: somebody deleted it at Stripe. Then it gets a successor.
-        if gateway.has_customer(customer_id):
+        if has_customer(gateway, customer_id):
             raise
         return opened(customer_of(organization_id, gateway, lost=customer_id))
 
@@ -61,7 +64,7 @@ def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) ->
     if record is None:
         return
     for customer_id in sorted(record.customer_ids or ()):
-        if any(subscription.is_living for subscription in gateway.subscriptions_of_customer(customer_id)):
+        if any(subscription.is_living for subscription in list_subscriptions(gateway, customer_id)):
             raise AlreadySubscribedError("The organisation has a subscription; the portal is where to change it")
 
 
@@ -80,11 +83,14 @@ def open_portal(organization_id: str, return_url: str, request_key: str | None, 
         raise NotSubscribedError("The organisation has never begun a checkout")
     customer_id = record.stripe_customer_id
     try:
-        return gateway.open_portal(
-            customer_id, return_url, _key("portal", organization_id, customer_id, request_key or uuid.uuid4().hex)
+        return create_portal_session(
+            gateway,
+            customer_id,
+            return_url,
+            _key("portal", organization_id, customer_id, request_key or uuid.uuid4().hex),
         )
     except StripeNotFoundError:
-        if gateway.has_customer(customer_id):
+        if has_customer(gateway, customer_id):
             raise
         raise NotSubscribedError("The organisation's customer was deleted at Stripe") from None
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from billing import clock
 from billing.errors import ContentionError, StripeUnavailableError
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.customers import create_customer, find_customer
 from billing.tables.subscriptions import SubscriptionRecord, link_customer
 
 ATTEMPTS = 4
@@ -39,17 +40,17 @@ def customer_of(organization_id: str, gateway: StripeGateway, *, lost: str | Non
 
 def _found_or_made(organization_id: str, record: SubscriptionRecord | None, gateway: StripeGateway) -> str:
     earlier = (record.customer_ids if record is not None else None) or set()
-    found = gateway.find_customer(organization_id)
+    found = find_customer(gateway, organization_id)
     if found is not None and found not in earlier:
         return found
     for attempt in range(ATTEMPTS):
         try:
-            return gateway.create_customer(organization_id, _key(organization_id, earlier, attempt))
+            return create_customer(gateway, organization_id, _key(organization_id, earlier, attempt))
         except StripeUnavailableError as error:
             if error.status is None or error.status < 500:
                 raise
             # Stripe repeats a saved 500 for this key for 24 hours, and may have made the customer all the same.
-            found = gateway.find_customer(organization_id, clock.utc_now() - SEARCH_LAG)
+            found = find_customer(gateway, organization_id, clock.utc_now() - SEARCH_LAG)
             if found is not None and found not in earlier:
                 return found
     raise StripeUnavailableError(f"Stripe failed {ATTEMPTS} times to make a customer")

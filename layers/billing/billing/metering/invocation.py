@@ -15,7 +15,9 @@ from billing.metering.run import Run, RunSummary
 from billing.metering.sending import MeterEventSender
 from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second, secrets_reader
-from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
+from billing.stripe_gateway.meter_events import meter_events
+from billing.stripe_gateway.meters import list_meters
 from billing.telemetry import count, logger
 
 # Calls to DynamoDB and Stripe under way at once.
@@ -76,7 +78,7 @@ def process_shards(
 def check_run_meters(gateway: StripeGateway) -> dict[str, str]:
     """Return the meters' ids, or count and raise that one of them would bill wrongly."""
     try:
-        return check_meters(gateway.meters())
+        return check_meters(list_meters(gateway))
     except MeterMisconfiguredError:
         count("meter_misconfigured")
         raise
@@ -89,7 +91,7 @@ def new_run(
     api_key = secrets_reader().current().api_key
     transport = meter_event_transport(api_key)
     per_second = meter_events_per_second(api_key, transport)
-    sender = MeterEventSender(gateway, transport, executor, RateLimit(per_second), may_continue)
+    sender = MeterEventSender(meter_events(gateway), transport, executor, RateLimit(per_second), may_continue)
     unit = int(min(UNIT_EVENTS, max(UNIT_SECONDS * per_second, SMALLEST_UNIT)) / 2)
     return Run(sender, unit, executor, clock.utc_now, may_continue)
 

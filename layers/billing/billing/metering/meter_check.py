@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from billing.errors import MeterMisconfiguredError
 from billing.meters import METERS, Meter
-from billing.stripe_objects import StripeMeter
+from billing.stripe_gateway.objects import StripeMeter
 
 
 def check_meters(stripe_meters: Iterable[StripeMeter]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableE
 from billing.metering.hour import MeterEvent, Refusal
 from billing.rate_limit import RateLimit
 from billing.settings import MeterEventTransport
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.meter_events import MeterEvents
 
 STREAM_BATCH = 100
 ATTEMPTS = 5
@@ -34,7 +34,7 @@ class MeterEventSender:
     `may_continue` says whether there is time for another attempt; `limit` counts events.
     """
 
-    gateway: StripeGateway
+    meter_events: MeterEvents
     transport: MeterEventTransport
     executor: ThreadPoolExecutor
     limit: RateLimit
@@ -57,14 +57,14 @@ class MeterEventSender:
     def _send_single(self, event: MeterEvent) -> Outcome:
         return self._attempt(
             1,
-            lambda: self.gateway.create_meter_event(
+            lambda: self.meter_events.create(
                 event.event_name, event.identifier, event.timestamp, event.customer_id, event.value
             ),
         )
 
     def _send_batch(self, events: Sequence[MeterEvent]) -> list[Outcome]:
         body = [_stream_event(event) for event in events]
-        outcome = self._attempt(len(events), lambda: self.gateway.stream_meter_events(body))
+        outcome = self._attempt(len(events), lambda: self.meter_events.stream(body))
         if not isinstance(outcome, Refusal) or len(events) == 1:
             return [outcome] * len(events)
         # Stripe names no culprit: halves are sent until it is alone.
@@ -77,7 +77,7 @@ class MeterEventSender:
             if not self.may_continue():
                 break
             if attempt > 1:
-                self.gateway.back_off(attempt - 1)
+                self.meter_events.back_off(attempt - 1)
             self.limit.wait(units)
             try:
                 call()

@@ -16,7 +16,7 @@ from billing.errors import BillingError, InvalidUsageError
 from billing.metering.hour import Key
 from billing.metering.invocation import check_run_meters, new_run
 from billing.metering.plan import LARGEST_VALUE
-from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.tables.usage import UsageRecord, add_to_hour, set_in_hour
 
 # Stripe's limit for timestamps in the future.

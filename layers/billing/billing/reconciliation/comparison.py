@@ -17,7 +17,8 @@ from typing import Any
 from billing.clock import HOUR, format_time, parse_time
 from billing.errors import StripeNotFoundError
 from billing.rate_limit import RateLimit
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.summaries import hourly_summaries
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
 from billing.telemetry import described, logger
@@ -118,7 +119,7 @@ class Comparison:
         differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
-            counted = self.gateway.hourly_summaries(meter_id, customer_id, self.start, self.end)
+            counted = hourly_summaries(self.gateway, meter_id, customer_id, self.start, self.end)
             for start in sorted(counted.keys() - known):
                 if counted[start] and not _is_reported_now(organization_id, start, customer_id):
                     message = "Stripe counts usage that was never reported to this customer"

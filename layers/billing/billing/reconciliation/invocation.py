@@ -12,7 +12,8 @@ from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
 from billing.reconciliation.requests import ComparisonRequest, enqueue
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader
-from billing.stripe_gateway import StripeGateway, stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
+from billing.stripe_gateway.meters import list_meters
 from billing.tables.subscriptions import subscriptions_in_segment
 from billing.telemetry import count, logger
 
@@ -54,7 +55,7 @@ def _meter_ids(gateway: StripeGateway, only: str | None) -> dict[str, str]:
     ours = {meter.event_name for meter in METERS}
     found = {
         meter.event_name: meter.meter_id
-        for meter in gateway.meters()
+        for meter in list_meters(gateway)
         if meter.event_name in ours and meter.status == "active" and only in (None, meter.meter_id)
     }
     if not found and only is None:

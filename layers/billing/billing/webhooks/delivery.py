@@ -11,7 +11,8 @@ from typing import Literal
 from billing import clock
 from billing.errors import ContentionError, UnavailableError
 from billing.metering.plan import UNLINKED
-from billing.stripe_gateway import StripeGateway
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.subscriptions import retrieve_subscription
 from billing.tables.stripe_events import StripeEventRecord, record_event
 from billing.tables.subscriptions import SubscriptionRecord, forget_rearming, organizations_with_customer
 from billing.tables.usage import make_refused_due, refused_hours
@@ -74,7 +75,7 @@ def _organization_of(pointer: Pointer) -> str | None:
 
 
 def _asked_of_stripe(pointer: Pointer, gateway: StripeGateway) -> Pointer:
-    subscription = gateway.subscription(pointer.subscription_id)
+    subscription = retrieve_subscription(gateway, pointer.subscription_id)
     if subscription is None:
         return pointer
     return replace(pointer, customer_id=subscription.customer_id, organization_id=subscription.organization_id)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from billing.clock import hour_of
 from billing.errors import UnavailableError
-from billing.stripe_objects import StripeSubscription
+from billing.stripe_gateway.objects import StripeSubscription
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.table import client

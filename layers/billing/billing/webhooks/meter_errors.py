@@ -16,8 +16,9 @@ from billing.errors import StripeNotFoundError
 from billing.metering.plan import NamedTotal, parse_identifier
 from billing.meters import METERS
 from billing.reconciliation.requests import request_comparison
-from billing.stripe_gateway import StripeGateway
-from billing.stripe_objects import id_of
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.events import retrieve_thin_event
+from billing.stripe_gateway.objects import id_of
 from billing.tables.stripe_events import StripeEventRecord, record_event
 from billing.tables.usage import UsageRecord, make_unreported_due, refuse_reported
 from billing.telemetry import count, logger
@@ -67,7 +68,7 @@ def take_meter_errors(event: StripeEvent, gateway: StripeGateway) -> Literal["pr
 
 def _report(event: StripeEvent, gateway: StripeGateway) -> Mapping[str, Any]:
     try:
-        data = gateway.event(event.event_id).get("data")
+        data = retrieve_thin_event(gateway, event.event_id).get("data")
     except StripeNotFoundError:
         # Older than 30 days: Stripe no longer has it; the comparison finds what it told.
         data = None

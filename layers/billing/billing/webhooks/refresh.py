@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from billing import clock
-from billing.stripe_gateway import StripeGateway
-from billing.stripe_objects import StripeSubscription
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.objects import StripeSubscription
+from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.webhooks.events import Pointer, StripeEvent
 from billing.webhooks.ledger import Fetched
@@ -46,11 +47,11 @@ def fetch(
     found = {
         subscription.subscription_id: subscription
         for customer_id in sorted(filter(None, customer_ids))
-        for subscription in gateway.subscriptions_of_customer(customer_id)
+        for subscription in list_subscriptions(gateway, customer_id)
     }
     # A deleted customer's list may be gone while its subscriptions can still be read.
     for subscription_id in filter(None, expected - found.keys()):
-        subscription = gateway.subscription(subscription_id)
+        subscription = retrieve_subscription(gateway, subscription_id)
         if subscription is not None:
             found[subscription_id] = subscription
     ours = [

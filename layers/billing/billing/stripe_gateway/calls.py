@@ -1,0 +1,133 @@
+"""Calls to one Stripe account: made, repeated where that is harmless, and their errors translated."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import stripe
+
+from billing.errors import KeyReusedError, StripeNotFoundError, StripeRefusedError, StripeUnavailableError
+from billing.settings import secrets_reader, stripe_api_base, stripe_meter_events_base
+
+# The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
+API_VERSION = "2026-10-28.endive"
+# Stripe answers in a fraction of a second; a webhook has to be answered within ten.
+TIMEOUT_SECONDS = 8.0
+READ_ATTEMPTS = 3
+FIRST_BACKOFF_SECONDS = 0.2
+SESSION_EXPIRED = "billing_meter_event_session_expired"
+
+Response = TypeVar("Response")
+
+
+class SessionExpiredError(StripeUnavailableError):
+    """A refusal of an expired session token: a new session is all that is needed."""
+
+
+class StripeGateway:
+    """The SDK's client for one account. One instance serves all threads of a process.
+
+    The client is reachable only within a call, which gets it as its argument: so no call escapes the translation.
+    """
+
+    def __init__(self, api_key: str, api_base: str = "", meter_events_base: str = "") -> None:
+        addresses: dict[str, str] = {}
+        if api_base:
+            addresses["api"] = api_base
+        if meter_events_base:
+            addresses["meter_events"] = meter_events_base
+        self._client = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses=addresses,  # type: ignore[arg-type]  # the SDK's TypedDict has only optional keys
+            # The SDK's own retries repeat the idempotency key, to which Stripe repeats a saved 500.
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+        )
+
+    def once(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
+        """Make one call and translate what the SDK raises. Every call to Stripe passes here.
+
+        Raises:
+            StripeUnavailableError: no answer, 409, 429, 5xx, or a key that does not work.
+            StripeNotFoundError: `resource_missing`.
+            StripeRefusedError: any other refusal.
+        """
+        try:
+            return call(self._client)
+        except stripe.APIConnectionError as error:
+            raise StripeUnavailableError("Stripe gave no answer") from error
+        except stripe.StripeError as error:
+            raise _translated(error) from error
+        except ValueError as error:
+            # The stream answers `{}`; anything that is not JSON is a broken proxy, not an answer of Stripe's.
+            raise StripeUnavailableError("Stripe's answer is not JSON") from error
+
+    def read(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
+        """Make a call at most three times, with exponential backoff and full jitter between.
+
+        Only for calls without effect, and those whose idempotency key keeps a repetition from having one.
+        """
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                return self.once(call)
+            except StripeUnavailableError:
+                if attempt == READ_ATTEMPTS:
+                    raise
+                self.back_off(attempt)
+        raise AssertionError("unreachable")
+
+    def back_off(self, attempt: int) -> None:
+        """Sleep before the next attempt: a random part of a time that doubles with every attempt."""
+        longest = FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1)
+        time.sleep(random.uniform(0, longest))  # noqa: S311  # jitter needs no secrecy
+
+    def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a v1 list, page by page, as plain dictionaries.
+
+        The SDK's own lists make an object of everything that is in an object, which takes as long as the call.
+        """
+        page = self._page(path, params)
+        yield from page["data"]
+        while page["has_more"] and page["data"]:
+            page = self._page(path, {**params, "starting_after": page["data"][-1]["id"]})
+            yield from page["data"]
+
+    def _page(self, path: str, params: Mapping[str, Any]) -> Any:
+        return self.read(lambda client: client.raw_request("get", path, **params).data)
+
+
+@cache
+def stripe_gateway() -> StripeGateway:
+    """Return the process's gateway, made on first use.
+
+    Raises:
+        ConfigurationError: there is no API key; the message names the setting.
+    """
+    return StripeGateway(secrets_reader().current().api_key, stripe_api_base(), stripe_meter_events_base())
+
+
+def _translated(error: stripe.StripeError) -> Exception:
+    status, code = error.http_status, error.code
+    details = error.error
+    if code is None and details is not None:
+        # The SDK leaves `code` empty for v2's answers.
+        code = getattr(details, "code", None)
+    message = error.user_message or str(error)
+    if code == SESSION_EXPIRED:
+        return SessionExpiredError(message, status)
+    if status in (401, 403):
+        # A key that was revoked says nothing about the request: with a working key the same one succeeds.
+        return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
+    if status is None or status in (409, 429) or status >= 500 or status < 400:
+        # Below 400: the SDK could not read the body of a success, so that its effect is unknown.
+        return StripeUnavailableError(f"Stripe answered {status}: {message}", status)
+    if isinstance(error, stripe.IdempotencyError):
+        return KeyReusedError(message, code)
+    if code == "resource_missing" or status == 404:
+        return StripeNotFoundError(message, code)
+    return StripeRefusedError(message, code)

@@ -1,0 +1,69 @@
+"""Pages of Stripe's that a buyer is sent to: the checkout and the customer portal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from billing.clock import from_unix
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.objects import CheckoutSession
+
+
+@cache
+def is_metered(gateway: StripeGateway, price_id: str) -> bool:
+    """Say whether a price bills by use; asked once a process, for it never changes.
+
+    Raises:
+        StripeNotFoundError: there is no such price.
+    """
+    price = gateway.read(lambda client: client.v1.prices.retrieve(price_id)).to_dict()
+    return (price.get("recurring") or {}).get("usage_type") == "metered"
+
+
+def create_checkout_session(
+    gateway: StripeGateway,
+    organization_id: str,
+    customer_id: str,
+    price_ids: Sequence[str],
+    success_url: str,
+    cancel_url: str,
+    idempotency_key: str,
+) -> CheckoutSession:
+    """Open a checkout session in which the customer subscribes to the prices.
+
+    Source: https://docs.stripe.com/api/checkout/sessions/create
+    """
+    line_items: list[Any] = [
+        {"price": price_id} if is_metered(gateway, price_id) else {"price": price_id, "quantity": 1}
+        for price_id in price_ids
+    ]
+    session = gateway.read(
+        lambda client: client.v1.checkout.sessions.create(
+            {
+                "mode": "subscription",
+                "customer": customer_id,
+                "client_reference_id": organization_id,
+                "line_items": line_items,
+                "subscription_data": {"metadata": {"organization_id": organization_id}},
+                "success_url": success_url,
+                "cancel_url": cancel_url,
+            },
+            {"idempotency_key": idempotency_key},
+        )
+    ).to_dict()
+    return CheckoutSession(session["id"], session["url"], from_unix(session["expires_at"]))
+
+
+def create_portal_session(gateway: StripeGateway, customer_id: str, return_url: str, idempotency_key: str) -> str:
+    """Open a session of the customer portal and return its address.
+
+    Source: https://docs.stripe.com/api/customer_portal/sessions/create
+    """
+    session = gateway.read(
+        lambda client: client.v1.billing_portal.sessions.create(
+            {"customer": customer_id, "return_url": return_url}, {"idempotency_key": idempotency_key}
+        )
+    )
+    return session.url
