@@ -28,7 +28,8 @@ from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
 from billing.reconciliation.requests import read_request
 from billing.stripe_gateway.calls import stripe_gateway
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.stripe_limits import EVENTS_KEPT, OLDEST_USAGE
+from billing.tables.subscriptions import SEGMENTS, SubscriptionRecord
 from billing.tables.usage import SHARDS
 from billing.usage.reading import totals, usage_between
 from operations import backlog, connection, replay
@@ -39,10 +40,6 @@ from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import StripeSecretDocument
 from operations.provisioning.steps import Action, Step, changes, refusals
-
-# Stripe takes no usage that is older than this, and keeps events for less.
-OLDEST_BILLABLE = timedelta(days=35)
-EVENTS_KEPT = timedelta(days=30)
 
 Item = TypeVar("Item")
 
@@ -155,7 +152,7 @@ def status(
     age = f" ({_age(now - oldest)} ago)" if oldest and oldest < now else ""
     table.add_row("The oldest due hour ended", clock.format_time(oldest) + age if oldest else "none is due")
     if refused:
-        parts = session.progress(backlog.all_refused(now - OLDEST_BILLABLE), "Refused hours", backlog.SEGMENTS)
+        parts = session.progress(backlog.all_refused(now - OLDEST_USAGE), "Refused hours", backlog.SEGMENTS)
         by_code = backlog.count_by_code(hour for part in parts for hour in part)
         found["refused_hours"] = by_code
         told = ", ".join(f"{number} {code}" for code, number in by_code.items())
@@ -206,7 +203,7 @@ def requeue_refused(
     Hours that began more than 35 days ago stay as they are: Stripe takes them no more.
     """
     session, now = _session(context), clock.utc_now()
-    start = max(_time(since, now - OLDEST_BILLABLE), now - OLDEST_BILLABLE)
+    start = max(_time(since, now - OLDEST_USAGE), now - OLDEST_USAGE)
     if organization is not None:
         hours = backlog.refused_of(organization, start)
     else:
@@ -246,7 +243,7 @@ def reconcile(context: typer.Context, start: Time = None, end: Time = None, dry_
     except RefusedError as error:
         raise typer.BadParameter(str(error)) from None
     summary = ComparisonSummary()
-    for segment in session.progress(range(SHARDS), "Comparing", SHARDS):
+    for segment in session.progress(range(SEGMENTS), "Comparing", SEGMENTS):
         with _without_metrics():
             part = carry_out(replace(request, segment=segment), dry_run=dry_run)
         summary.organizations += part.organizations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from billing.settings import secrets_reader
 from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_secrets import secrets_reader
 from operations.provisioning.destinations import plan_destinations
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import StripeSecretDocument

@@ -17,8 +17,8 @@ from typing import Any
 
 from billing import clock
 from billing.meters import METERS
-from billing.settings import secrets_reader
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
+from billing.stripe_secrets import secrets_reader
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
 from operations.provisioning.account import plan_account

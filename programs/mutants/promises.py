@@ -8,7 +8,7 @@ LAYER = "layers/billing/billing"
 DELIVERY, LEDGER = f"{LAYER}/webhooks/delivery.py", f"{LAYER}/webhooks/ledger.py"
 REFRESH, METER_ERRORS = f"{LAYER}/webhooks/refresh.py", f"{LAYER}/webhooks/meter_errors.py"
 SIGNATURES, METER_EVENTS = f"{LAYER}/stripe_gateway/signatures.py", f"{LAYER}/stripe_gateway/meter_events.py"
-SETTINGS = f"{LAYER}/settings.py"
+STRIPE_SECRETS = f"{LAYER}/stripe_secrets.py"
 WEBHOOK, TELEMETRY = "functions/stripe_webhook/app.py", f"{LAYER}/telemetry.py"
 PLAN, WRITES, RUN = f"{LAYER}/metering/plan.py", f"{LAYER}/metering/writes.py", f"{LAYER}/metering/run.py"
 SENDING, INVOCATION = f"{LAYER}/metering/sending.py", f"{LAYER}/metering/invocation.py"
@@ -161,14 +161,14 @@ MUTANTS = (
     ),
     Mutant(
         "a flood of bad signatures asks for the secret once a minute",
-        SETTINGS,
+        STRIPE_SECRETS,
         "SECRET_REFRESH_SECONDS = 60",
         "SECRET_REFRESH_SECONDS = -1",
         f"{EVENTS} -k rotated_secret",
     ),
     Mutant(
         "a rotated secret is looked for at once",
-        SETTINGS,
+        STRIPE_SECRETS,
         "        self._secrets = None\n        return self.current()",
         "        return None",
         f"{EVENTS} -k rotated_secret",

@@ -11,10 +11,10 @@ from moto import mock_aws
 
 from billing.errors import ConfigurationError
 from billing.metering.meter_check import check_meters
-from billing.settings import secrets_reader
 from billing.stripe_gateway.calls import API_VERSION, StripeGateway
 from billing.stripe_gateway.meters import list_meters
 from billing.stripe_gateway.signatures import verify_signature
+from billing.stripe_secrets import secrets_reader
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from stripe_simulator import Simulator

@@ -10,17 +10,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "layers" / "billing"
-SETTINGS = "billing.settings"
+SETTINGS = {"billing.settings": "settings.py", "billing.stripe_secrets": "stripe_secrets.py"}
 
 
 def variables_read(app: Path) -> set[str]:
     """Return the environment variables that the code reachable from `app` may read."""
     reachable = _reachable(app)
-    names = {name for path in reachable for module, name in _imports(path) if module == SETTINGS}
+    names = {name for path in reachable for module, name in _imports(path) if module in SETTINGS}
     named_elsewhere = {
         variable
         for path in reachable
-        if path.name != "settings.py"
+        if path.name not in SETTINGS.values()
         for variable in re.findall(
             r'(?:environment_variable = |positive_number\()"(\w+)"', path.read_text(encoding="utf-8")
         )
@@ -46,9 +46,10 @@ def _reachable(app: Path) -> frozenset[Path]:
 
 @cache
 def settings_variables() -> dict[str, set[str]]:
-    """Return the variables that each function and class of settings.py reads, directly or through another."""
-    tree = ast.parse((LAYER / "billing" / "settings.py").read_text(encoding="utf-8"))
-    definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    """Return the variables that each function and class of the settings reads, directly or through another."""
+    trees = [ast.parse((LAYER / "billing" / name).read_text(encoding="utf-8")) for name in SETTINGS.values()]
+    body = [node for tree in trees for node in tree.body]
+    definitions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     uses = {
         name: {other.id for other in ast.walk(node) if isinstance(other, ast.Name) and other.id in definitions}
         for name, node in definitions.items()

@@ -20,8 +20,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
 
 from billing import clock, record_active_sensors, record_readings
-from billing.settings import secrets_reader
 from billing.stripe_gateway.calls import stripe_gateway
+from billing.stripe_secrets import secrets_reader
 from programs.local.servers import EVENTS, LOCAL_ENVIRONMENT, make_subscribed_organization
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
 from tests.template.test_permissions import CONSUME, GRANTED

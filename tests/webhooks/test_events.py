@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from billing import settings
+from billing import stripe_secrets
 from billing.errors import NotAStripeDeliveryError
 from billing.webhooks.events import Pointer, StripeEvent, genuine_event, subscription_pointer
 from billing.webhooks.request import signed_body
@@ -200,21 +200,21 @@ def test_a_rotated_secret_is_fetched_once_and_a_flood_of_bad_signatures_fetches_
     monkeypatch.delenv("STRIPE_SECRET_KEY")
     monkeypatch.delenv("STRIPE_WEBHOOK_SECRETS")
     monkeypatch.setenv("STRIPE_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:1:secret:stripe")
-    stored = settings.StripeSecrets("sk_test_unit", ("whsec_old",))
+    stored = stripe_secrets.StripeSecrets("sk_test_unit", ("whsec_old",))
     fetches = []
 
-    def fetch(arn: str) -> settings.StripeSecrets:
+    def fetch(arn: str) -> stripe_secrets.StripeSecrets:
         fetches.append(arn)
         return stored
 
     clock = [1000.0]
-    monkeypatch.setattr(settings, "_fetch_secret", fetch)
-    monkeypatch.setattr("billing.settings.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(stripe_secrets, "_fetch_secret", fetch)
+    monkeypatch.setattr("billing.stripe_secrets.time.monotonic", lambda: clock[0])
     assert genuine_event(BODY, signature(BODY, "whsec_old")).event_id == "evt_1"
     assert len(fetches) == 1
 
-    stored = settings.StripeSecrets("sk_test_unit", ("whsec_new", "whsec_old"))
-    clock[0] += settings.SECRET_REFRESH_SECONDS
+    stored = stripe_secrets.StripeSecrets("sk_test_unit", ("whsec_new", "whsec_old"))
+    clock[0] += stripe_secrets.SECRET_REFRESH_SECONDS
     assert genuine_event(BODY, signature(BODY, "whsec_new")).event_id == "evt_1"
     assert len(fetches) == 2
 

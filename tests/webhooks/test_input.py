@@ -289,7 +289,7 @@ def test_a_failure_of_stripe_is_a_500_that_says_so(stack: Stack, output: Output)
 def test_an_api_key_that_cannot_be_sent_is_a_500_that_does_not_tell_it(
     stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch, api_key: str
 ) -> None:
-    from billing.settings import secrets_reader
+    from billing.stripe_secrets import secrets_reader
 
     stack.subscribe("acme")
     monkeypatch.setenv("STRIPE_SECRET_KEY", api_key)
@@ -327,7 +327,7 @@ def test_a_defect_is_a_500_and_what_its_messages_quote_is_not_told(
 def test_a_missing_secret_names_its_variable_in_the_log_and_not_in_the_answer(
     stack: Stack, output: Output, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    from billing.settings import secrets_reader
+    from billing.stripe_secrets import secrets_reader
 
     stack.subscribe("acme")
     monkeypatch.delenv(missing)

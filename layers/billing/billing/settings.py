@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
-from dataclasses import dataclass
-from functools import cache
 from typing import Literal, cast
 
 from billing.errors import ConfigurationError
 
 MeterEventTransport = Literal["single", "stream"]
-
-# A secret that was rotated is looked for at once, but a flood of bad signatures asks Secrets Manager no more
-# often than this.
-SECRET_REFRESH_SECONDS = 60
-SECRET_MAX_AGE_SECONDS = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class StripeSecrets:
-    """Hold Stripe's API key and the signing secrets of all webhook destinations. Never log it."""
-
-    api_key: str
-    webhook_secrets: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        """Show how many secrets there are, and none of them."""
-        return f"StripeSecrets(api_key=…, webhook_secrets=<{len(self.webhook_secrets)}>)"
 
 
 def table_name(variable: str) -> str:
@@ -47,12 +26,12 @@ def stripe_meter_events_base() -> str:
 
 
 def metering_queue_url() -> str:
-    """Return the queue that shards are handed to; empty when the scheduled function does them all itself."""
+    """Return the queue of shards; empty when the scheduled function processes them all itself."""
     return os.environ.get("METERING_QUEUE_URL", "")
 
 
 def reconciliation_queue_url() -> str:
-    """Return the queue that comparisons are handed to; empty when nothing listens (local runs)."""
+    """Return the queue of comparisons; empty when nothing listens (local runs)."""
     return os.environ.get("RECONCILIATION_QUEUE_URL", "")
 
 
@@ -86,10 +65,15 @@ def runs_under_sam_local() -> bool:
 
 
 def _listed(variable: str, meaning: str) -> frozenset[str]:
-    values = frozenset(_split(os.environ.get(variable, "")))
+    values = frozenset(comma_separated(os.environ.get(variable, "")))
     if not values:
         raise ConfigurationError(f"{variable} is empty; set it to {meaning}")
     return values
+
+
+def comma_separated(text: str) -> list[str]:
+    """Return the values between the commas, without blanks and empty ones."""
+    return [value.strip() for value in text.split(",") if value.strip()]
 
 
 def positive_number(variable: str, default: float) -> float:
@@ -108,6 +92,11 @@ def positive_number(variable: str, default: float) -> float:
     return number
 
 
+def is_live_key(api_key: str) -> bool:
+    """Say whether a secret or restricted key is of live mode; https://docs.stripe.com/keys."""
+    return api_key.startswith(("sk_live_", "rk_live_"))
+
+
 def meter_event_transport(api_key: str) -> MeterEventTransport:
     """Choose how meter events are sent: `METER_EVENT_TRANSPORT`, where `auto` is `stream` for live keys only.
 
@@ -117,7 +106,7 @@ def meter_event_transport(api_key: str) -> MeterEventTransport:
     choice = os.environ.get("METER_EVENT_TRANSPORT") or "auto"
     if choice == "auto":
         # Stripe's pages contradict each other on whether a sandbox may use the stream; v1 works in both.
-        return "stream" if api_key.startswith(("sk_live_", "rk_live_")) else "single"
+        return "stream" if is_live_key(api_key) else "single"
     if choice not in ("single", "stream"):
         raise ConfigurationError(f"METER_EVENT_TRANSPORT is {choice!r}; set it to auto, single or stream")
     return cast(MeterEventTransport, choice)
@@ -134,7 +123,7 @@ def meter_events_per_second(api_key: str, transport: MeterEventTransport) -> flo
     """
     if transport == "stream":
         stripe_limit = 10_000
-    elif api_key.startswith(("sk_live_", "rk_live_")):
+    elif is_live_key(api_key):
         stripe_limit = 1_000
     else:
         stripe_limit = 25
@@ -151,82 +140,5 @@ def reconciliation_calls_per_second(api_key: str) -> float:
     Raises:
         ConfigurationError: the variable is no number above zero.
     """
-    stripe_limit = 100 if api_key.startswith(("sk_live_", "rk_live_")) else 25
+    stripe_limit = 100 if is_live_key(api_key) else 25
     return positive_number("RECONCILIATION_CALLS_PER_SECOND", stripe_limit / 5)
-
-
-class SecretsReader:
-    """Read Stripe's secrets: from the environment for local runs, else from Secrets Manager, cached for an hour."""
-
-    def __init__(self) -> None:
-        self._secrets: StripeSecrets | None = None
-        self._fetched_at = 0.0
-
-    def current(self) -> StripeSecrets:
-        """Return the secrets.
-
-        Raises:
-            ConfigurationError: neither the environment nor the secret has them; the message names the variable.
-        """
-        if self._secrets is None or time.monotonic() - self._fetched_at > SECRET_MAX_AGE_SECONDS:
-            self._secrets, self._fetched_at = _read_secrets(), time.monotonic()
-        return self._secrets
-
-    def refreshed(self) -> StripeSecrets | None:
-        """Fetch the secrets again and return them, or None where they were fetched a moment ago."""
-        if time.monotonic() - self._fetched_at < SECRET_REFRESH_SECONDS:
-            return None
-        self._secrets = None
-        return self.current()
-
-
-@cache
-def secrets_reader() -> SecretsReader:
-    """Return the process's only reader of secrets."""
-    return SecretsReader()
-
-
-def _read_secrets() -> StripeSecrets:
-    api_key = os.environ.get("STRIPE_SECRET_KEY", "")
-    webhook_secrets = os.environ.get("STRIPE_WEBHOOK_SECRETS", "")
-    secret_arn = os.environ.get("STRIPE_SECRET_ARN", "")
-    if secret_arn and not (api_key and webhook_secrets):
-        stored = _fetch_secret(secret_arn)
-        api_key = api_key or stored.api_key
-        found = tuple(_split(webhook_secrets)) or stored.webhook_secrets
-    else:
-        found = tuple(_split(webhook_secrets))
-    if not api_key:
-        raise ConfigurationError(
-            "There is no Stripe API key: set STRIPE_SECRET_ARN to a Secrets Manager secret with "
-            '{"api_key": …, "webhook_secrets": […]}, or STRIPE_SECRET_KEY for a local run'
-        )
-    return StripeSecrets(api_key, found)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _fetch_secret(secret_arn: str) -> StripeSecrets:
-    # Imported here: a local run with both variables set needs no AWS client for it.
-    from aws_lambda_powertools.utilities import parameters
-
-    try:
-        text = parameters.get_secret(secret_arn, force_fetch=True)
-    except parameters.exceptions.GetParameterError as error:
-        raise ConfigurationError(
-            f"The secret that STRIPE_SECRET_ARN names cannot be read ({secret_arn}): check that it exists and that "
-            "the function's role may read it"
-        ) from error
-    try:
-        stored = json.loads(text)
-        api_key, webhook_secrets = stored["api_key"], stored["webhook_secrets"]
-        if not isinstance(api_key, str) or not all(isinstance(secret, str) for secret in webhook_secrets):
-            raise TypeError
-    except (ValueError, KeyError, TypeError):
-        # `from None`: the cause would carry the secret's text into a log.
-        raise ConfigurationError(
-            'The secret that STRIPE_SECRET_ARN names is not of the form {"api_key": "…", "webhook_secrets": ["…", …]}'
-        ) from None
-    return StripeSecrets(api_key.strip(), tuple(secret.strip() for secret in webhook_secrets if secret.strip()))

@@ -14,10 +14,11 @@ from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
 from billing.metering.sending import MeterEventSender
 from billing.rate_limit import RateLimit
-from billing.settings import meter_event_transport, meter_events_per_second, secrets_reader
+from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meter_events import meter_events
 from billing.stripe_gateway.meters import list_meters
+from billing.stripe_secrets import secrets_reader
 from billing.telemetry import count, logger
 
 # Calls to DynamoDB and Stripe under way at once.

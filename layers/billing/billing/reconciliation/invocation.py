@@ -11,9 +11,10 @@ from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
 from billing.reconciliation.requests import ComparisonRequest, enqueue
-from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url, secrets_reader
+from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meters import list_meters
+from billing.stripe_secrets import secrets_reader
 from billing.tables.subscriptions import subscriptions_in_segment
 from billing.telemetry import count, logger
 

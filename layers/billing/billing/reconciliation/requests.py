@@ -12,12 +12,11 @@ from billing import clock
 from billing.errors import RefusedError
 from billing.queues import send_messages
 from billing.settings import positive_number, reconciliation_queue_url
-from billing.tables.usage import SHARDS
+from billing.stripe_limits import OLDEST_USAGE
+from billing.tables.subscriptions import SEGMENTS
 from billing.telemetry import logger
 
 DEFAULT_DAYS = 2
-# Stripe takes no usage that is older than 35 days, so nothing older can be repaired.
-LONGEST_RANGE = timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,13 @@ def read_request(values: Mapping[str, Any]) -> ComparisonRequest:
     start = clock.hour_of(start)
     if not start < end:
         raise RefusedError(f"start ({clock.format_time(start)}) must lie before end ({clock.format_time(end)})")
-    if start < now - LONGEST_RANGE - clock.HOUR:
+    if start < now - OLDEST_USAGE - clock.HOUR:
         raise RefusedError("start lies more than 35 days back; Stripe takes no correction of such usage")
     segment = values.get("segment")
-    if segment is not None and (isinstance(segment, bool) or not isinstance(segment, int) or not 0 <= segment < SHARDS):
-        raise RefusedError(f"segment is {segment!r}; it must be a whole number from 0 to {SHARDS - 1}")
+    if segment is not None and (
+        isinstance(segment, bool) or not isinstance(segment, int) or not 0 <= segment < SEGMENTS
+    ):
+        raise RefusedError(f"segment is {segment!r}; it must be a whole number from 0 to {SEGMENTS - 1}")
     return ComparisonRequest(start, min(end, clock.hour_of(now)), segment, values.get("meter_id"), values.get("after"))
 
 
@@ -92,5 +93,7 @@ def enqueue(request: ComparisonRequest) -> int:
     Raises:
         UnavailableError: the queue did not take all of them. Those that it took are carried out all the same.
     """
-    requests = [request] if request.segment is not None else [replace(request, segment=part) for part in range(SHARDS)]
+    requests = (
+        [request] if request.segment is not None else [replace(request, segment=part) for part in range(SEGMENTS)]
+    )
     return send_messages(reconciliation_queue_url(), [{"MessageBody": each.as_message()} for each in requests])

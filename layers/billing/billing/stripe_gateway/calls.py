@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import stripe
 
 from billing.errors import KeyReusedError, StripeNotFoundError, StripeRefusedError, StripeUnavailableError
-from billing.settings import secrets_reader, stripe_api_base, stripe_meter_events_base
+from billing.settings import stripe_api_base, stripe_meter_events_base
+from billing.stripe_secrets import secrets_reader
 
 # The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
 API_VERSION = "2026-10-28.endive"

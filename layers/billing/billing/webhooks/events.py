@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from billing.errors import NotAStripeDeliveryError
-from billing.settings import secrets_reader
 from billing.stripe_gateway.objects import id_of
 from billing.stripe_gateway.signatures import verify_signature
+from billing.stripe_secrets import secrets_reader
 
 # DynamoDB's limit for a hash key; Stripe's ids are far shorter.
 LONGEST_ID = 255

@@ -1,0 +1,100 @@
+"""Stripe's secrets: of the environment, or of Secrets Manager; read at first use."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from functools import cache
+
+from billing.errors import ConfigurationError
+from billing.settings import comma_separated
+
+# A secret that was rotated is looked for at once, but a flood of bad signatures asks Secrets Manager no more
+# often than this.
+SECRET_REFRESH_SECONDS = 60
+SECRET_MAX_AGE_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSecrets:
+    """Stripe's API key and the signing secrets of all webhook destinations. Never log it."""
+
+    api_key: str
+    webhook_secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Show how many secrets there are, and none of them."""
+        return f"StripeSecrets(api_key=…, webhook_secrets=<{len(self.webhook_secrets)}>)"
+
+
+class SecretsReader:
+    """Stripe's secrets, from the environment for local runs, else from Secrets Manager; cached for an hour."""
+
+    def __init__(self) -> None:
+        self._secrets: StripeSecrets | None = None
+        self._fetched_at = 0.0
+
+    def current(self) -> StripeSecrets:
+        """Return the secrets.
+
+        Raises:
+            ConfigurationError: neither the environment nor the secret has them; the message names the variable.
+        """
+        if self._secrets is None or time.monotonic() - self._fetched_at > SECRET_MAX_AGE_SECONDS:
+            self._secrets, self._fetched_at = _read_secrets(), time.monotonic()
+        return self._secrets
+
+    def refreshed(self) -> StripeSecrets | None:
+        """Fetch the secrets again and return them, or None where they were fetched a moment ago."""
+        if time.monotonic() - self._fetched_at < SECRET_REFRESH_SECONDS:
+            return None
+        self._secrets = None
+        return self.current()
+
+
+@cache
+def secrets_reader() -> SecretsReader:
+    """Return the process's only reader of secrets."""
+    return SecretsReader()
+
+
+def _read_secrets() -> StripeSecrets:
+    api_key = os.environ.get("STRIPE_SECRET_KEY", "")
+    signing_secrets = tuple(comma_separated(os.environ.get("STRIPE_WEBHOOK_SECRETS", "")))
+    secret_arn = os.environ.get("STRIPE_SECRET_ARN", "")
+    if secret_arn and not (api_key and signing_secrets):
+        stored = _fetch_secret(secret_arn)
+        api_key = api_key or stored.api_key
+        signing_secrets = signing_secrets or stored.webhook_secrets
+    if not api_key:
+        raise ConfigurationError(
+            "There is no Stripe API key: set STRIPE_SECRET_ARN to a Secrets Manager secret with "
+            '{"api_key": …, "webhook_secrets": […]}, or STRIPE_SECRET_KEY for a local run'
+        )
+    return StripeSecrets(api_key, signing_secrets)
+
+
+def _fetch_secret(secret_arn: str) -> StripeSecrets:
+    # Imported here: a local run with both variables set needs no AWS client for it.
+    from aws_lambda_powertools.utilities import parameters
+
+    try:
+        text = parameters.get_secret(secret_arn, force_fetch=True)
+    except parameters.exceptions.GetParameterError as error:
+        raise ConfigurationError(
+            f"The secret that STRIPE_SECRET_ARN names cannot be read ({secret_arn}): check that it exists and that "
+            "the function's role may read it"
+        ) from error
+    try:
+        stored = json.loads(text)
+        api_key, webhook_secrets = stored["api_key"], stored["webhook_secrets"]
+        if not isinstance(api_key, str) or not all(isinstance(secret, str) for secret in webhook_secrets):
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        # `from None`: the cause would carry the secret's text into a log.
+        raise ConfigurationError(
+            'The secret that STRIPE_SECRET_ARN names is not of the form {"api_key": "…", "webhook_secrets": ["…", …]}'
+        ) from None
+    return StripeSecrets(api_key.strip(), tuple(secret.strip() for secret in webhook_secrets if secret.strip()))
