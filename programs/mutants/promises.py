@@ -29,6 +29,7 @@ RECONCILIATION, FLOW, PLANNED = (
     "tests/metering/test_flow.py",
     "tests/metering/test_plan.py",
 )
+INTERLEAVINGS = "tests/metering/test_interleavings.py"
 ONE_FAULT = f"{EXPLORATION} -k any_call_fails"
 
 
@@ -190,8 +191,8 @@ MUTANTS = (
     Mutant(
         "an error report marks no total that was corrected since",
         METER_ERRORS,
-        "    if hour.revision != total.revision:",
-        "    if False:",
+        "        if not _is_newest(total, hour):",
+        "        if False:",
         f"{REPORTS} -k corrected_since",
     ),
     Mutant(
@@ -203,11 +204,11 @@ MUTANTS = (
     ),
     # --------------------------------------------------------------------------------------------------- metering
     Mutant(
-        "a declaration needs the revision that was read",
+        "a declaration needs the version that was read",
         WRITES,
-        '        .only_at_revision(hour.revision)\n        .only_while_due()\n        .set("sending"',
-        '        .only_while_due()\n        .set("sending"',
-        ONE_FAULT,
+        "        .after(declaration.hour.version)\n",
+        '        .set("version", _number(declaration.version))\n',
+        INTERLEAVINGS,
     ),
     Mutant(
         "settling needs the counts that were sent",
@@ -217,17 +218,52 @@ MUTANTS = (
         ONE_FAULT,
     ),
     Mutant(
-        "settling needs the revision that was sent",
+        "settling needs the version of the sender's own declaration",
         WRITES,
-        "        _Update(declaration.hour)\n        .only_at_revision(declaration.revision)\n",
-        "        _Update(declaration.hour)\n",
-        ONE_FAULT,
+        "        .after(declaration.version)\n        .only_with_counts_of(declaration.hour)\n",
+        "        .only_with_counts_of(declaration.hour)\n",
+        INTERLEAVINGS,
+    ),
+    Mutant(
+        "who else may still send is remembered when an hour is settled",
+        WRITES,
+        "    if declaration.others_until <= format_time(now):\n",
+        "    if True:\n",
+        INTERLEAVINGS,
+    ),
+    Mutant(
+        "who else may still send is remembered when the same totals are declared again",
+        PLAN,
+        '        others_until=others_until if others_until and parse_time(others_until) > now else "",\n',
+        '        others_until=doubt_until if not is_doubt_over else "",\n',
+        INTERLEAVINGS,
+    ),
+    Mutant(
+        "an hour is not refused while another sender may get it accepted",
+        RUN,
+        "            elif refusal is not None and declaration.others_until:\n",
+        "            elif False:\n",
+        INTERLEAVINGS,
+    ),
+    Mutant(
+        "a sender in doubt says that it is done",
+        WRITES,
+        '.after(declaration.version).remove("sending_since").write()',
+        ".after(declaration.version).write()",
+        INTERLEAVINGS,
+    ),
+    Mutant(
+        "an hour that Stripe may have taken stays with its customer when it is refused",
+        WRITES,
+        "if hour.sending is not None or not refusal.is_certain",
+        "if False",
+        INTERLEAVINGS,
     ),
     Mutant(
         "other totals take a new revision",
         PLAN,
-        "return Declaration(hour, totals, customer_id, (hour.revision or 0) + 1, doubt_until)",
-        "return Declaration(hour, totals, customer_id, max(hour.revision or 0, 1), doubt_until)",
+        "revision=hour.revision + 1 if is_new else hour.revision,",
+        "revision=max(hour.revision, 1),",
         ONE_FAULT,
     ),
     Mutant(
@@ -240,8 +276,8 @@ MUTANTS = (
     Mutant(
         "an hour stays due while an older total may still arrive",
         PLAN,
-        "doubt_until = max(doubt_until, format_time(overtaken))",
-        "pass",
+        "        is_in_doubt=bool(doubt_until) and not is_doubt_over,",
+        "        is_in_doubt=False,",
         ONE_FAULT,
     ),
     Mutant(
@@ -381,7 +417,7 @@ MUTANTS = (
     Mutant(
         "an hour that is made due takes a revision of its own",
         USAGE,
-        "            UsageRecord.revision.set(record.revision + 1),\n",
+        "            UsageRecord.revision.set(int(record.revision or 0) + 1),\n",
         "",
         PROTOCOL,
     ),

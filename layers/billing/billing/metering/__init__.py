@@ -3,10 +3,11 @@
 `run.py` tells the story; the other modules stand in the order in which an hour meets them:
 
     meter_check.py   are Stripe's meters what the totals need?
-    hours.py         due hours, page by page, read with their counts
+    due.py           which hours are due, and what their items say
+    hour.py          an hour as a value
     plan.py          which totals to send, to which customer, or why not
+    writes.py        declared before the send, settled after it
     sending.py       meter events to Stripe, over v1 or the v2 stream
-    hours.py         declared before the send, settled after it
 
 **The promise.** Once runs succeed again, what Stripe counts is what was counted, whatever happened before.
 
@@ -16,29 +17,38 @@ one, and a total that Stripe ignores because it has seen its identifier. Both ar
 before anything is sent for it:
 
     due_shard, due_at   there while the hour is due; whoever changes a count sets them
+    version             goes up with every write of metering's, which is made only if nobody else made one meanwhile
     revision            goes up with every total that differs from the one declared before
     sending             the totals that may be on their way to Stripe under this revision; an hour with them is due
-    sending_since       when the last sender of these totals began
-    reported_to         the customer that they go to, now and ever after
-    doubt_until         till then an older total may still arrive, from a sender that was overtaken
+    sending_since       when the last sender of these totals began; not there once it knows that Stripe has them
+    doubt_until         till then a sender *other* than that one may still send
     reported            the totals that Stripe accepted last; while there is `sending`, it may have others by now
+    reported_under      the revision under which Stripe was last told each meter's total
+    reported_to         the customer that they go to, now and ever after
 
-1. *Declare*: `sending` = the totals; a new revision, unless these very totals are already being sent. Only if the hour
-   is still due and nobody else has taken a revision since it was read.
+1. *Declare*: `sending` = the totals; a new revision, unless these very totals are already being sent. Only if `version`
+   is still the one that was read.
 2. *Send*: the identifier names the revision and the value, so a resend of the same totals is recognised by Stripe as
    the duplicate it is, and any other total has an identifier (and a later second as its timestamp) of its own.
-3. *Settle*: `reported` = the totals, no longer due. Only if the counts and the revision are still those sent.
+3. *Settle*: `reported` = the totals, no longer due. Only if the counts are still those sent, and `version` is the one
+   that this sender's own declaration gave the item.
 
-A sender that dies leaves `sending` behind, and the hour due: the next run sends the same totals again, or, where the
-counts have changed, newer ones under the next revision. A sender that is merely slow finds the revision taken, so it
-cannot settle; and whoever took the revision knows that an older total may still be under way: it sends, but leaves the
-hour due until no function of AWS Lambda can still be alive that held it, and then sends once more under a new
-revision. So a run needs no lock, and a run that crashed nothing to clean up.
+So of all senders only the one that declared last can settle: it knows of every other one, because each left its
+declaration in the item that the next one read. A sender that dies leaves `sending` behind, and the hour due: the next
+run sends the same totals again, or, where the counts have changed, newer ones under the next revision. A sender that is
+overtaken while it lives can send until AWS Lambda ends its function: until `sending_since` plus 16 minutes. Whoever
+overtakes it writes that moment into `doubt_until`, which only ever grows, also through a settlement. While it lies
+ahead,
 
-The same holds for whatever else ends a send. An hour that Stripe refuses is marked `refused` under the conditions of a
-settlement, and not before the last older total is out of the way. Whoever finds that Stripe lacks what is `reported`
-(a comparison, an error report) makes the hour due under a revision of its own, so that no run which read it before can
+- a declaration of *other* totals than the overtaken ones is in doubt: an older total may arrive after it. It is sent,
+  but the hour stays due, and once the moment is past the total is sent once more under a new revision. The sender says
+  that it is done by removing `sending_since`: so others that follow it add nothing to the doubt;
+- a declaration of the *same* totals is not in doubt, for the overtaken sender sends the very same;
+- nothing is marked refused: another sender may get accepted what this one did not.
+
+A run needs no lock, and a run that crashed nothing to clean up. Whoever finds that Stripe lacks what is `reported` (a
+comparison, an error report) makes the hour due under a revision of its own: no run that read it before can declare or
 settle it, and no identifier that Stripe has dropped comes again.
 
-`tests/metering/story.py` lets every call of this fail, in every way it can.
+`programs/model` searches every interleaving of this for a hole; `tests/metering` lets every call of it fail.
 """

@@ -81,14 +81,17 @@ def _link(item: Mapping[str, Any]) -> Link:
 
 
 def _hour(item: Mapping[str, Any]) -> UsageHour:
-    revision, sending = item.get("revision"), item.get("sending")
+    sending = item.get("sending")
     return UsageHour(
         organization_id=item["organization_id"]["S"],
         window_start=item["window_start"]["S"],
         counts={meter.event_name: item[meter.event_name] for meter in METERS if meter.event_name in item},
-        revision=int(revision["N"]) if revision else None,
+        version=int(item["version"]["N"]) if "version" in item else None,
+        revision=int(item["revision"]["N"]) if "revision" in item else 0,
         reported=_numbers(item.get("reported")),
+        reported_under=_numbers(item.get("reported_under")),
         reported_to=item["reported_to"]["S"] if "reported_to" in item else None,
+        was_reported="reported_at" in item,
         sending=_numbers(sending) if sending else None,
         sending_since=item["sending_since"]["S"] if "sending_since" in item else "",
         doubt_until=item["doubt_until"]["S"] if "doubt_until" in item else "",

@@ -16,15 +16,19 @@ class UsageHour:
     """One hour as it was read.
 
     `counts` has DynamoDB's value for each meter that was counted, as it was read: so a change in between is seen
-    whatever the value is, a number or not.
+    whatever the value is, a number or not. Times are texts as the table has them, empty where there is none. What
+    metering's own attributes mean stands in `metering/__init__.py`.
     """
 
     organization_id: str
     window_start: str
     counts: Mapping[str, Mapping[str, Any]]
-    revision: int | None
+    version: int | None
+    revision: int
     reported: Mapping[str, int]
+    reported_under: Mapping[str, int]
     reported_to: str | None
+    was_reported: bool
     sending: Mapping[str, int] | None
     sending_since: str
     doubt_until: str
@@ -48,15 +52,21 @@ class Link:
 class Declaration:
     """What is to be sent for an hour.
 
-    `totals` has every meter's total, `revision` is the one they are sent under; `doubt_until` is empty, or the moment
-    until which an older total may still reach Stripe.
+    `totals` has every meter's total, `revision` is the one they are sent under. `others_until` is until when another
+    sender may still send, empty where none can; `is_in_doubt` says that one of them may send other totals than these.
     """
 
     hour: UsageHour
     totals: Mapping[str, int]
     customer_id: str
     revision: int
-    doubt_until: str
+    others_until: str
+    is_in_doubt: bool
+
+    @property
+    def version(self) -> int:
+        """Return the item's version once this is declared: what its sender needs to settle, refuse or release it."""
+        return (self.hour.version or 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +83,20 @@ class MeterEvent:
     value: int
 
 
+# Stripe does not know the customer, or no longer: nothing that was sent to it is on an invoice to come.
+NO_SUCH_CUSTOMER = "no_such_customer"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an hour cannot be billed: `code` for metrics and filters, `message` for people."""
+    """Why an hour cannot be billed: `code` for metrics and filters, `message` for people.
+
+    `is_certain` is False where Stripe refused it after an attempt without a response, which it may have accepted.
+    """
 
     code: str
     message: str
+    is_certain: bool = True
 
     def __str__(self) -> str:
         """Return the text that the hour's `refused` holds."""

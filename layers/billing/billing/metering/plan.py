@@ -74,16 +74,24 @@ def _total(hour: UsageHour, event_name: str) -> int:
 
 
 def _declaration(hour: UsageHour, totals: Mapping[str, int], customer_id: str, now: datetime) -> Declaration:
-    doubt_until = hour.doubt_until
-    doubt_is_over = bool(doubt_until) and parse_time(doubt_until) <= now
-    if hour.sending == totals and not doubt_is_over:
-        return Declaration(hour, totals, customer_id, hour.revision or 0, doubt_until)
-    if hour.sending is not None and hour.sending != totals:
-        overtaken = parse_time(hour.sending_since) + SENDER_LIFETIME
-        doubt_until = max(doubt_until, format_time(overtaken))
-    if doubt_until and parse_time(doubt_until) <= now:
-        doubt_until = ""
-    return Declaration(hour, totals, customer_id, (hour.revision or 0) + 1, doubt_until)
+    others_until = hour.doubt_until
+    if hour.sending_since:
+        # Whoever declared last may be alive, and sends until its function ends.
+        others_until = max(others_until, format_time(parse_time(hour.sending_since) + SENDER_LIFETIME))
+    is_resend = hour.sending == totals
+    # The sender that is overtaken sends the very same: only those that it overtook itself may send anything else.
+    doubt_until = hour.doubt_until if is_resend else others_until
+    is_doubt_over = bool(doubt_until) and parse_time(doubt_until) <= now
+    # An older total may have come last: Stripe takes this one anew only under another identifier.
+    is_new = not is_resend or is_doubt_over
+    return Declaration(
+        hour=hour,
+        totals=totals,
+        customer_id=customer_id,
+        revision=hour.revision + 1 if is_new else hour.revision,
+        others_until=others_until if others_until and parse_time(others_until) > now else "",
+        is_in_doubt=bool(doubt_until) and not is_doubt_over,
+    )
 
 
 def meter_events(declaration: Declaration) -> list[MeterEvent]:

@@ -23,19 +23,23 @@ from billing.telemetry import described, logger
 # A run in which this many units, one after the other, met trouble and came to nothing has another trouble than one
 # organisation's data: it gives up, so that an outage of Stripe's costs a few calls and not one for every due hour.
 FRUITLESS_UNITS = 5
+# What becomes of an hour that was sent, beside the code of a refusal.
+SETTLED, RELEASED = "settled", "released"
 
 
 @dataclass(slots=True)
 class RunSummary:
     """What a run did: hours looked at, hours and events by what became of them.
 
-    `unsent` are hours that Stripe could not be told of; `failures` counts the parts that raised; `last_problem` is why
-    the last hour was left. `complete` is False where not all hours were looked at: the time ran out, or it `gave_up`.
+    `accepted` are hours of which Stripe accepted every event, settled or not; `unsent` are those that it could not be
+    told of; `failures` counts the batches that raised; `last_problem` is why the last hour was left. `complete` is
+    False where not all hours were looked at: the time ran out, or it `gave_up`.
     """
 
     hours: int = 0
     settled: int = 0
     events_sent: int = 0
+    accepted: int = 0
     unsent: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     failures: int = 0
@@ -84,10 +88,20 @@ class Outgoing:
         return None
 
     @property
-    def refused(self) -> frozenset[str]:
-        """Return the meters whose totals Stripe refuses."""
+    def refusals(self) -> dict[str, Refusal]:
+        """Return the refusals by meter."""
         pairs = zip(self.events, self.outcomes, strict=True)
-        return frozenset(event.event_name for event, outcome in pairs if isinstance(outcome, Refusal))
+        return {event.event_name: outcome for event, outcome in pairs if isinstance(outcome, Refusal)}
+
+    @property
+    def meters(self) -> frozenset[str]:
+        """Return the meters that Stripe is told of."""
+        return frozenset(event.event_name for event in self.events)
+
+    @property
+    def problem(self) -> UnavailableError | None:
+        """Return why Stripe may not have been told; None where it responded to every event."""
+        return next((outcome for outcome in self.outcomes if isinstance(outcome, UnavailableError)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,33 +235,43 @@ class Run:
                 self._fail("Hours that were sent cannot be settled", sent[0].declaration.hour.key, error)
 
     def _settle(self, sent: Sequence[Outgoing]) -> None:
+        """Settle, refuse or release the hours that were sent; where that fails, they stay due as they are."""
         now = self.now()
-        conclusions: list[Write] = []
-        codes: list[str] = []
-        for each in sent:
-            self.summary.events_sent += each.outcomes.count(None)
-            problem = next((outcome for outcome in each.outcomes if isinstance(outcome, UnavailableError)), None)
-            if problem is not None:
-                fields = _log_fields(each.declaration.hour.key)
-                self.summary.unsent += 1
-                self.summary.last_problem = str(problem)
-                logger.warning("An hour could not be sent; it stays due", extra=fields | {"reason": str(problem)})
-            elif each.declaration.doubt_until:
-                # Neither settled nor refused: an older total may still arrive after this one.
-                self.summary.last_problem = each.refusal.message if each.refusal else self.summary.last_problem
-            elif each.refusal is not None:
-                fields = _log_fields(each.declaration.hour.key)
-                logger.error("Stripe refuses an hour", extra=fields | {"refused": str(each.refusal)})
-                conclusions.append(writes.refusing(each.declaration, each.refused, str(each.refusal), now))
-                codes.append(each.refusal.code)
+        conclusions: list[tuple[Write, str]] = []
+        for outgoing in sent:
+            declaration, refusal = outgoing.declaration, outgoing.refusal
+            is_accepted = refusal is None and outgoing.problem is None
+            self.summary.events_sent += outgoing.outcomes.count(None)
+            self.summary.accepted += is_accepted
+            if outgoing.problem is not None:
+                self._leave(declaration, outgoing.problem)
+            elif refusal is not None and declaration.others_until:
+                # Another sender may yet get these very totals accepted.
+                self.summary.last_problem = refusal.message
+            elif refusal is not None:
+                conclusions.append((self._refusing(outgoing, refusal, now), refusal.code))
+            elif declaration.is_in_doubt:
+                # An older total may still arrive after this one.
+                conclusions.append((writes.releasing(declaration), RELEASED))
             else:
-                conclusions.append(writes.settling(each.declaration, now))
-                codes.append("")
-        for code, is_done in zip(codes, self._write(conclusions), strict=True):
-            if is_done and code:
-                self.summary.refused[code] += 1
-            elif is_done:
+                conclusions.append((writes.settling(declaration, outgoing.meters, now), SETTLED))
+        done = self._write([update for update, _ in conclusions])
+        for (_, outcome), is_done in zip(conclusions, done, strict=True):
+            if is_done and outcome == SETTLED:
                 self.summary.settled += 1
+            elif is_done and outcome != RELEASED:
+                self.summary.refused[outcome] += 1
+
+    def _leave(self, declaration: Declaration, problem: UnavailableError) -> None:
+        fields = _log_fields(declaration.hour.key) | {"reason": str(problem)}
+        logger.warning("An hour could not be sent; it stays due", extra=fields)
+        self.summary.unsent += 1
+        self.summary.last_problem = str(problem)
+
+    def _refusing(self, outgoing: Outgoing, refusal: Refusal, now: datetime) -> Write:
+        fields = _log_fields(outgoing.declaration.hour.key) | {"refused": str(refusal)}
+        logger.error("Stripe refuses an hour", extra=fields)
+        return writes.refusing(outgoing.declaration, outgoing.refusals, outgoing.meters, str(refusal), now)
 
     def _write(self, updates: Sequence[Write]) -> list[bool]:
         """Carry out conditional writes and say of each whether it was done; what was not leaves its hour due."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from billing import clock
 from billing.batches import batches
 from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableError
-from billing.metering.hour import MeterEvent, Refusal
+from billing.metering.hour import NO_SUCH_CUSTOMER, MeterEvent, Refusal
 from billing.rate_limit import RateLimit
 from billing.settings import MeterEventTransport
 from billing.stripe_gateway.meter_events import MeterEvents
@@ -62,16 +62,18 @@ class MeterEventSender:
             ),
         )
 
-    def _send_batch(self, events: Sequence[MeterEvent]) -> list[Outcome]:
+    def _send_batch(self, events: Sequence[MeterEvent], *, is_certain: bool = True) -> list[Outcome]:
         body = [_stream_event(event) for event in events]
-        outcome = self._attempt(len(events), lambda: self.meter_events.stream(body))
+        outcome = self._attempt(len(events), lambda: self.meter_events.stream(body), is_certain=is_certain)
         if not isinstance(outcome, Refusal) or len(events) == 1:
             return [outcome] * len(events)
         # Stripe names no culprit: halves are sent until it is alone.
-        middle = len(events) // 2
-        return self._send_batch(events[:middle]) + self._send_batch(events[middle:])
+        middle, is_certain = len(events) // 2, outcome.is_certain
+        first = self._send_batch(events[:middle], is_certain=is_certain)
+        return first + self._send_batch(events[middle:], is_certain=is_certain)
 
-    def _attempt(self, units: int, call: Callable[[], None]) -> Outcome:
+    def _attempt(self, units: int, call: Callable[[], None], *, is_certain: bool = True) -> Outcome:
+        """Make a call up to five times. `is_certain` says that no earlier call with these events lacks a response."""
         problem = UnavailableError("There was no time left to send it")
         for attempt in range(1, ATTEMPTS + 1):
             if not self.may_continue():
@@ -82,9 +84,10 @@ class MeterEventSender:
             try:
                 call()
             except UnavailableError as error:
-                problem = error
+                problem, is_certain = error, False
             except StripeRefusedError as error:
-                return _judge(error)
+                outcome = _judge(error)
+                return replace(outcome, is_certain=is_certain) if isinstance(outcome, Refusal) else outcome
             else:
                 return None
         return problem
@@ -108,7 +111,7 @@ def _judge(error: StripeRefusedError) -> Refusal | UnavailableError:
     if error.code in TEMPORARY_CODES or "No active meter" in message or "in the future" in message:
         return UnavailableError(message)
     if error.code in ("resource_missing", "meter_event_customer_not_found") or "No such customer" in message:
-        return Refusal("no_such_customer", message)
+        return Refusal(NO_SUCH_CUSTOMER, message)
     if isinstance(error, StripeNotFoundError):
         # Not the customer but the address is unknown there: a wrong base address or a proxy says that.
         return UnavailableError(message)

@@ -30,10 +30,15 @@ Number = int | float | Decimal
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """Say whether Stripe has accepted a report; `error` says why not, and is None where it has."""
+    """What came of a report.
+
+    `success`: Stripe has accepted the number; `error` says why not, and is None where it has. `recorded`: the number is
+    in the hour's item, so that the next run reports it where Stripe was not told of it now.
+    """
 
     success: bool
     error: str | None = None
+    recorded: bool = True
 
 
 def record_readings(
@@ -97,6 +102,9 @@ class StripeMeterService:
         try:
             window_start = _window_start(organization_id, _moment(timestamp))
             set_in_hour(organization_id, window_start, event_name, _whole(number))
+        except BillingError as error:
+            return ReportResult(success=False, error=str(error), recorded=False)
+        try:
             return self._send((organization_id, window_start))
         except BillingError as error:
             return ReportResult(success=False, error=str(error))
@@ -110,7 +118,7 @@ class StripeMeterService:
         with ThreadPoolExecutor(2, "report") as executor:
             run = new_run(gateway, executor)
             summary = run.process([key])
-        if summary.settled:
+        if summary.settled or summary.accepted:
             return ReportResult(success=True)
         hour = UsageRecord.get(*key, consistent_read=True)
         if hour.refused:

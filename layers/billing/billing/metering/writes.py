@@ -7,7 +7,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Batch
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from billing.clock import format_time
-from billing.metering.hour import Declaration, Key, Link, UsageHour
+from billing.metering.hour import NO_SUCH_CUSTOMER, Declaration, Key, Link, Refusal, UsageHour
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.table import client, connection
-from billing.tables.usage import UsageRecord
+from billing.tables.usage import UsageRecord, is_at_version
 
 WRITE_BATCH = 25
 # A transaction takes 100 items; one is the check of the subscription.
@@ -71,19 +71,17 @@ class _Update:
         self._conditions.append(f'"{name}" IS NOT MISSING')
         return self
 
-    def only_while_due(self) -> _Update:
-        """Nobody has settled or refused the hour since it was read."""
-        return self.only_with("due_at")
-
-    def only_at_revision(self, revision: int | None) -> _Update:
-        """Nobody has declared other totals."""
-        return self.only_if("revision", None if revision is None else {"N": str(revision)})
-
     def only_with_counts_of(self, hour: UsageHour) -> _Update:
         """No count has changed: what was sent is what was counted."""
         for meter in METERS:
             self.only_if(meter.event_name, hour.counts.get(meter.event_name))
         return self
+
+    def after(self, version: int | None) -> _Update:
+        """Take the next version: nobody in metering has written the item since it had this one."""
+        return self.only_if("version", None if version is None else _number(version)).set(
+            "version", _number((version or 0) + 1)
+        )
 
     def write(self) -> Write:
         changes, conditions = " ".join(self._changes), " AND ".join(self._conditions)
@@ -91,82 +89,95 @@ class _Update:
         return Write(self._key, {"Statement": text, "Parameters": [*self._set_values, *self._condition_values]})
 
 
+def _number(number: int) -> dict[str, Any]:
+    return {"N": str(number)}
+
+
+def _time(moment: datetime) -> dict[str, Any]:
+    return {"S": format_time(moment)}
+
+
 def _map(numbers: Mapping[str, int]) -> dict[str, Any]:
-    return {"M": {name: {"N": str(number)} for name, number in numbers.items()}}
+    return {"M": {name: _number(number) for name, number in numbers.items()}}
 
 
 def declaring(declaration: Declaration, now: datetime) -> Write:
     """Return the write that declares totals before they are sent (step 1)."""
-    hour = declaration.hour
     update = (
-        _Update(hour)
-        .only_at_revision(hour.revision)
-        .only_while_due()
+        _Update(declaration.hour)
+        .after(declaration.hour.version)
         .set("sending", _map(declaration.totals))
-        .set("sending_since", {"S": format_time(now)})
-        .set("revision", {"N": str(declaration.revision)})
+        .set("sending_since", _time(now))
+        .set("revision", _number(declaration.revision))
         .set("reported_to", {"S": declaration.customer_id})
         .remove("refused")
     )
-    if declaration.doubt_until:
-        update.set("doubt_until", {"S": declaration.doubt_until})
+    if declaration.others_until:
+        update.set("doubt_until", {"S": declaration.others_until})
     else:
         update.remove("doubt_until")
     return update.write()
 
 
-def settling(declaration: Declaration, now: datetime) -> Write:
-    """Return the write that settles an hour whose totals Stripe has accepted (step 3)."""
-    return (
+def settling(declaration: Declaration, sent: Collection[str], now: datetime) -> Write:
+    """Return the write that settles an hour whose totals Stripe has accepted (step 3); `sent` are the meters told."""
+    update = (
         _Update(declaration.hour)
-        .only_at_revision(declaration.revision)
+        .after(declaration.version)
         .only_with_counts_of(declaration.hour)
         .set("reported", _map(declaration.totals))
-        .set("reported_at", {"S": format_time(now)})
-        # It is there already, unless a sender of the same totals was refused meanwhile.
-        .set("reported_to", {"S": declaration.customer_id})
-        .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at", "refused")
-        .write()
+        .set("reported_under", _map(_reported_under(declaration, sent)))
+        .set("reported_at", _time(now))
+        .remove("sending", "sending_since", "due_shard", "due_at")
     )
+    if declaration.others_until <= format_time(now):
+        update.remove("doubt_until")
+    return update.write()
+
+
+def _reported_under(declaration: Declaration, sent: Collection[str]) -> dict[str, int]:
+    return {**declaration.hour.reported_under, **dict.fromkeys(sent, declaration.revision)}
+
+
+def releasing(declaration: Declaration) -> Write:
+    """Return the write that says that this sender is done, where what it sent may not be the last to arrive."""
+    return _Update(declaration.hour).after(declaration.version).remove("sending_since").write()
 
 
 def settling_unsent(hour: UsageHour) -> Write:
     """Return the write that settles an hour whose totals Stripe already has: nothing was sent."""
-    return (
-        _Update(hour)
-        .only_at_revision(hour.revision)
-        .only_with_counts_of(hour)
-        .only_if("sending", None)
-        .only_while_due()
-        .remove("due_shard", "due_at", "refused")
-        .write()
-    )
+    return _Update(hour).after(hour.version).only_with_counts_of(hour).remove("due_shard", "due_at", "refused").write()
 
 
-def refusing(declaration: Declaration, refused: Collection[str], reason: str, now: datetime) -> Write:
+def refusing(
+    declaration: Declaration, refusals: Mapping[str, Refusal], sent: Set[str], reason: str, now: datetime
+) -> Write:
     """Return the write that marks an hour refused by Stripe, with what Stripe has of it all the same.
 
-    Of a refused meter that is the total it accepted before, unless a send since then may have changed it.
+    `refusals` are those of the meters that Stripe refused, `sent` all meters that were told. Of a refused meter Stripe
+    has the total it accepted before, unless another send since then may have changed it.
     """
     hour = declaration.hour
-    accepted = {name: total for name, total in declaration.totals.items() if name not in refused}
-    if hour.sending is None:
-        accepted = {name: hour.reported[name] for name in refused if name in hour.reported} | accepted
+    may_have_changed = {
+        name for name, refusal in refusals.items() if hour.sending is not None or not refusal.is_certain
+    }
+    accepted = {name: total for name, total in declaration.totals.items() if name not in refusals}
+    accepted |= {name: hour.reported[name] for name in refusals.keys() - may_have_changed if name in hour.reported}
     update = (
         _Update(hour)
-        .only_at_revision(declaration.revision)
+        .after(declaration.version)
         .only_with_counts_of(hour)
-        .only_with("sending")
         .set("refused", {"S": reason})
         .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at")
     )
     if accepted:
-        update.set("reported", _map(accepted)).set("reported_at", {"S": format_time(now)})
+        update.set("reported", _map(accepted)).set("reported_at", _time(now))
+        update.set("reported_under", _map(_reported_under(declaration, sent - refusals.keys())))
     else:
         update.remove("reported")
-    is_first_send = hour.reported_to is None or hour.sending is not None
-    if not accepted and not hour.reported and is_first_send:
-        # That customer never accepted anything of this hour, so a later attempt may go to another.
+    is_unknown_customer = all(refusal.code == NO_SUCH_CUSTOMER for refusal in refusals.values())
+    if not accepted and not hour.was_reported and (is_unknown_customer or not may_have_changed):
+        # That customer has nothing of this hour, so a later attempt may go to another.
         update.remove("reported_to")
     return update.write()
 
@@ -175,9 +186,8 @@ def refusing_unsent(hour: UsageHour, reason: str) -> Write:
     """Return the write that marks an hour refused before anything was sent for it."""
     return (
         _Update(hour)
-        .only_at_revision(hour.revision)
+        .after(hour.version)
         .only_with_counts_of(hour)
-        .only_while_due()
         .set("refused", {"S": reason})
         .remove("due_shard", "due_at")
         .write()
@@ -212,10 +222,11 @@ def refuse_while_unlinked(organization_id: str, hours: Sequence[tuple[UsageHour,
                     UsageRecord(hour.organization_id, hour.window_start),
                     actions=[
                         UsageRecord.refused.set(reason),
+                        UsageRecord.version.set((hour.version or 0) + 1),
                         UsageRecord.due_shard.remove(),
                         UsageRecord.due_at.remove(),
                     ],
-                    condition=_is_due_and_unsent(hour),
+                    condition=is_at_version(hour.version),
                 )
     except TransactWriteError as error:
         if error.cause_response_code == "TransactionCanceledException":
@@ -231,12 +242,3 @@ def _is_as_read(link: Link | None) -> Any:
     if link.version is None:
         return SubscriptionRecord.version.does_not_exist()
     return SubscriptionRecord.version == link.version
-
-
-def _is_due_and_unsent(hour: UsageHour) -> Any:
-    is_due = UsageRecord.due_at.exists()  # nobody has settled or refused it
-    is_unsent = UsageRecord.sending.does_not_exist()  # no total of it may be on its way to a customer
-    is_at_revision = (  # nobody has declared a total since it was read
-        UsageRecord.revision.does_not_exist() if hour.revision is None else UsageRecord.revision == hour.revision
-    )
-    return is_due & is_unsent & is_at_revision

@@ -53,7 +53,9 @@ class UsageRecord(Table):
     temperature_readings = NumberAttribute(null=True)
     due_shard = NumberAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
     reported: MapAttribute[str, Any] = MapAttribute(null=True)
+    reported_under: MapAttribute[str, Any] = MapAttribute(null=True)
     reported_to = UnicodeAttribute(null=True)
     reported_at = TimeAttribute(null=True)
     revision = NumberAttribute(null=True)
@@ -129,41 +131,48 @@ def make_refused_due(record: UsageRecord) -> bool:
     )
 
 
+def is_at_version(version: float | None) -> Any:
+    """Return the condition that nobody in metering has written an hour since it had this version."""
+    return UsageRecord.version.does_not_exist() if version is None else UsageRecord.version == version
+
+
+def _next_version(record: UsageRecord) -> Any:
+    return UsageRecord.version.set(int(record.version or 0) + 1)
+
+
 def make_unreported_due(record: UsageRecord) -> bool:
     """Make an hour due with nothing reported, so that all its totals are sent again under a new revision.
 
-    It takes a revision itself: a run that has read the hour cannot settle it, and no identifier that Stripe has
-    dropped is used again. False where metering has moved on since the record was read: then it has told Stripe
-    something newer.
+    A revision of its own: no identifier that Stripe has dropped is used again. False where metering has written the
+    hour since the record was read.
     """
     return _updated(
         record,
         [
             *_due(record.organization_id, record.window_start),
+            _next_version(record),
             UsageRecord.reported.remove(),
-            UsageRecord.revision.set(record.revision + 1),
+            UsageRecord.revision.set(int(record.revision or 0) + 1),
         ],
-        UsageRecord.revision == record.revision,
+        is_at_version(record.version),
     )
 
 
 def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
     """Mark an hour refused after Stripe first took and later rejected one of its events.
 
-    False where metering has moved on since the record was read, or where the hour is due and is sent again anyway.
+    False where metering has written the hour since the record was read, or where it is due.
     """
     return _updated(
         record,
         [
             UsageRecord.refused.set(reason),
+            _next_version(record),
             UsageRecord.reported[event_name].remove(),
-            UsageRecord.due_shard.remove(),
-            UsageRecord.due_at.remove(),
         ],
-        (UsageRecord.revision == record.revision)
-        & UsageRecord.sending.does_not_exist()
-        & UsageRecord.due_at.does_not_exist()
-        & UsageRecord.reported.exists(),
+        is_at_version(record.version)
+        & UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may say otherwise then
+        & UsageRecord.reported.exists(),  # there is a map to remove the meter from
     )
 
 

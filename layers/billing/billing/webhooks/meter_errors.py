@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from billing import clock
-from billing.errors import StripeNotFoundError
+from billing.errors import ContentionError, StripeNotFoundError
 from billing.metering.plan import NamedTotal, parse_identifier
 from billing.meters import METERS
 from billing.reconciliation.requests import request_comparison
@@ -38,6 +38,8 @@ REFUSED_FOR_GOOD = frozenset(
         "timestamp_too_far_in_past",
     }
 )
+# A run may write the hour between its read and its mark.
+MARK_ATTEMPTS = 5
 # DynamoDB's items end at 400 KB; a report is a few KB.
 LONGEST_REPORT = 100_000
 
@@ -98,14 +100,24 @@ def _samples(report: Mapping[str, Any]) -> Iterator[tuple[str, NamedTotal]]:
 
 
 def _mark(code: str, total: NamedTotal) -> None:
-    try:
-        hour = UsageRecord.get(total.organization_id, total.window_start, consistent_read=True)
-    except UsageRecord.DoesNotExist:
-        return
-    if hour.revision != total.revision:
-        # Stripe has been told something newer since.
-        return
-    if code not in REFUSED_FOR_GOOD:
-        make_unreported_due(hour)
-    elif refuse_reported(hour, total.event_name, f"{code}: Stripe rejected {total.event_name} after taking it"):
-        count("hours_refused", dimension=code)
+    for _ in range(MARK_ATTEMPTS):
+        try:
+            hour = UsageRecord.get(total.organization_id, total.window_start, consistent_read=True)
+        except UsageRecord.DoesNotExist:
+            return
+        if not _is_newest(total, hour):
+            return
+        reason = f"{code}: Stripe rejected {total.event_name} after taking it"
+        if code in REFUSED_FOR_GOOD and refuse_reported(hour, total.event_name, reason):
+            count("hours_refused", dimension=code)
+            return
+        # What another try may cure; and an hour that is due, of which a run might otherwise not send this meter again.
+        if make_unreported_due(hour):
+            return
+    raise ContentionError(f"The hour {total.window_start} of {total.organization_id} was being written by others")
+
+
+def _is_newest(total: NamedTotal, hour: UsageRecord) -> bool:
+    """Say whether Stripe was told nothing newer of this meter: a later revision may have told another meter only."""
+    told_under = hour.reported_under.as_dict() if hour.reported_under else {}
+    return total.revision in (hour.revision, told_under.get(total.event_name, hour.revision))
