@@ -1,29 +1,26 @@
-"""Due and refused hours: looked through, and put back."""
+"""Due and refused hours: found, and put back."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from billing import clock
 from billing.metering.due import due_keys
 from billing.metering.hour import Key
-from billing.tables.table import client
 from billing.tables.usage import SHARDS, UsageRecord, make_refused_due, refused_hours
 
-# Into how many parts the usage table is cut to be looked through, four at a time.
+# The segments of a scan of the usage table, four of them at a time.
 SEGMENTS = 16
 SCANS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedHour:
-    """Hold a refused hour; `code` is what stands before the colon of `reason`."""
+    """A refused hour; `code` is what stands before the colon of `reason`."""
 
     organization_id: str
     window_start: str
@@ -51,36 +48,28 @@ def count_due(shard: int, until: datetime) -> int:
 
 def oldest_due_hours(until: datetime, limit: int) -> list[Key]:
     """Return the oldest due hours that have ended, over all shards."""
-    first = [key for shard in range(SHARDS) for key in islice(due_keys(shard, until), limit)]
-    return sorted(first, key=lambda key: (key[1], key[0]))[:limit]
+    candidates = [key for shard in range(SHARDS) for key in islice(due_keys(shard, until), limit)]
+    return sorted(candidates, key=lambda key: (key[1], key[0]))[:limit]
 
 
 def refused_in_segment(segment: int, since: datetime) -> list[RefusedHour]:
-    """Return the refused hours from `since` on in one of 16 parts of the usage table.
+    """Return the refused hours from `since` on in one of 16 segments of the usage table.
 
     Refusals have no index, for there should be none: the whole table is read, which costs what its size costs.
     """
-    part: dict[str, Any] = {"Segment": segment, "TotalSegments": SEGMENTS}
-    found: list[RefusedHour] = []
-    while True:
-        page = client().scan(
-            TableName=UsageRecord.name(),
-            FilterExpression="attribute_exists(refused) AND window_start >= :since",
-            ExpressionAttributeValues={":since": {"S": clock.format_time(since)}},
-            ProjectionExpression="organization_id, window_start, refused",
-            **part,
-        )
-        found += [
-            RefusedHour(item["organization_id"]["S"], item["window_start"]["S"], item["refused"]["S"])
-            for item in page["Items"]
-        ]
-        if "LastEvaluatedKey" not in page:
-            return found
-        part["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    is_refused = UsageRecord.refused.exists()
+    is_recent = UsageRecord.window_start >= clock.format_time(since)
+    records = UsageRecord.scan(
+        is_refused & is_recent,
+        segment=segment,
+        total_segments=SEGMENTS,
+        attributes_to_get=["organization_id", "window_start", "refused"],
+    )
+    return [RefusedHour(record.organization_id, record.window_start, str(record.refused)) for record in records]
 
 
 def all_refused(since: datetime) -> Iterator[list[RefusedHour]]:
-    """Yield the refused hours from `since` on, part by part of the whole table."""
+    """Yield the refused hours from `since` on, segment by segment of the whole table."""
     with ThreadPoolExecutor(SCANS_AT_ONCE, "scan") as executor:
         yield from executor.map(lambda segment: refused_in_segment(segment, since), range(SEGMENTS))
 
@@ -96,8 +85,3 @@ def refused_of(organization_id: str, since: datetime) -> list[RefusedHour]:
 def requeue(hour: RefusedHour) -> bool:
     """Make a refused hour due, for the next run to try again; False where it no longer carries that refusal."""
     return make_refused_due(UsageRecord(hour.organization_id, hour.window_start, refused=hour.reason))
-
-
-def count_by_code(hours: Iterable[RefusedHour]) -> dict[str, int]:
-    """Return how many hours carry each code, most first."""
-    return dict(Counter(hour.code for hour in hours).most_common())

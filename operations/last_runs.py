@@ -1,4 +1,4 @@
-"""How the metering runs of the past day went, as their metrics tell."""
+"""The metering runs of the past day, as their metrics show them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVICE = "metering"
 
 @dataclass(frozen=True, slots=True)
 class LastRuns:
-    """Hold how many runs succeeded and failed in the past day, and the hour of the last that succeeded."""
+    """How many runs succeeded and failed in the past day, and the hour of the last that succeeded."""
 
     succeeded: int
     failed: int
@@ -51,14 +51,14 @@ def last_runs(cloudwatch: Any, stack: str, now: datetime) -> LastRuns:
         }
         for name in ("runs_succeeded", "runs_failed")
     ]
-    answer = cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=end - timedelta(days=1), EndTime=end)
-    found = {
+    response = cloudwatch.get_metric_data(MetricDataQueries=queries, StartTime=end - timedelta(days=1), EndTime=end)
+    sums = {
         result["Id"]: list(zip(result["Timestamps"], result["Values"], strict=True))
-        for result in answer["MetricDataResults"]
+        for result in response["MetricDataResults"]
     }
-    successes = found.get("runs_succeeded", [])
+    successes = sums.get("runs_succeeded", [])
     return LastRuns(
         succeeded=int(sum(value for _, value in successes)),
-        failed=int(sum(value for _, value in found.get("runs_failed", []))),
+        failed=int(sum(value for _, value in sums.get("runs_failed", []))),
         last_success=max((moment for moment, value in successes if value > 0), default=None),
     )

@@ -19,27 +19,27 @@ WORST_FIRST: tuple[State, ...] = ("unreported", "refused", "due", "reported")
 
 def picture(hours: Sequence[HourOfUsage], width: int) -> RenderableType:
     """Draw every meter of some hours, which are not empty, at most `width` columns wide."""
-    parts: list[Text] = []
+    lines: list[Text] = []
     for meter in METERS:
         columns = _columns(hours, meter.event_name, max(1, width - 12))
         highest = max((height for height, _ in columns), default=0)
-        parts.append(Text(f"{meter.display_name}, highest {highest:,.0f} an hour", style="bold"))
-        parts += _rows(columns, highest)
+        lines.append(Text(f"{meter.display_name}, highest {highest:,.0f} an hour", style="bold"))
+        lines += _rows(columns, highest)
         first, last = hours[0].window_start, hours[-1].window_start
-        parts.append(Text(f"{'':>10}└{'─' * len(columns)}"))
-        parts.append(Text(f"{'':>11}{first} … {last}\n", style="dim"))
-    parts.append(Text.assemble(*((f"█ {state}  ", colour) for state, colour in COLOURS.items())))
-    return Group(*parts)
+        lines.append(Text(f"{'':>10}└{'─' * len(columns)}"))
+        lines.append(Text(f"{'':>11}{first} … {last}\n", style="dim"))
+    lines.append(Text.assemble(*((f"█ {state}  ", colour) for state, colour in COLOURS.items())))
+    return Group(*lines)
 
 
 def _columns(hours: Sequence[HourOfUsage], event_name: str, width: int) -> list[tuple[float, State]]:
     """Put neighbouring hours into one column where there are more than fit: its highest count, its worst state."""
-    together = -(-len(hours) // width)
+    hours_a_column = -(-len(hours) // width)
     columns = []
-    for start in range(0, len(hours), together):
-        part = hours[start : start + together]
-        height = max(float(hour.counted.get(event_name, 0)) for hour in part)
-        columns.append((height, min((hour.state for hour in part), key=WORST_FIRST.index)))
+    for start in range(0, len(hours), hours_a_column):
+        column = hours[start : start + hours_a_column]
+        height = max(float(hour.counted.get(event_name, 0)) for hour in column)
+        columns.append((height, min((hour.state for hour in column), key=WORST_FIRST.index)))
     return columns
 
 

@@ -1,6 +1,6 @@
-"""Stripe's events through the webhook's own code once more: those that never arrived, or chosen ones.
+"""Which of Stripe's events to process once more: those that never arrived, or chosen ones.
 
-An event that was worked off already is a duplicate and changes nothing, so too many are no harm.
+An event that was processed already is a duplicate and changes nothing: one event too many does no harm.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from datetime import datetime
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.events import list_thin_events, list_undelivered_snapshots, retrieve_event
 from billing.tables.stripe_events import StripeEventRecord
-from billing.webhooks.delivery import Delivered, deliver
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES, StripeEvent, read_event
 
 
-def undelivered(gateway: StripeGateway, since: datetime) -> list[StripeEvent]:
+def undelivered_events(gateway: StripeGateway, since: datetime) -> list[StripeEvent]:
     """Return the events since then that did not arrive, oldest first.
 
     Of snapshots Stripe says which; of thin events it does not, so these are the ones that have no record here.
@@ -27,15 +26,10 @@ def undelivered(gateway: StripeGateway, since: datetime) -> list[StripeEvent]:
     return sorted(events, key=lambda event: event.created or 0)
 
 
-def chosen(gateway: StripeGateway, event_ids: Iterable[str]) -> list[StripeEvent]:
+def events_by_id(gateway: StripeGateway, event_ids: Iterable[str]) -> list[StripeEvent]:
     """Return events by their ids, snapshot or thin.
 
     Raises:
         StripeNotFoundError: Stripe has no such event, or none that is younger than 30 days.
     """
     return [read_event(retrieve_event(gateway, event_id)) for event_id in event_ids]
-
-
-def replay(event: StripeEvent, gateway: StripeGateway) -> Delivered:
-    """Work off an event as if Stripe had just delivered it."""
-    return deliver(event, gateway)

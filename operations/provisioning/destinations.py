@@ -32,9 +32,9 @@ def plan_destinations(
     stored = secrets.fingerprints()
     kinds = (SnapshotDestinations(gateway, SNAPSHOT_EVENT_TYPES), ThinDestinations(gateway, THIN_EVENT_TYPES))
     for destinations in kinds:
-        found = list(destinations.all())
-        ours = [destination for destination in found if destination.url == url]
-        others = [destination for destination in found if destination.url != url]
+        existing = list(destinations.all())
+        ours = [destination for destination in existing if destination.url == url]
+        elsewhere = [destination for destination in existing if destination.url != url]
         # Where a replacement was interrupted there are two: the one that needs no replacement stays.
         ours.sort(key=lambda destination: bool(_reason_to_replace(destinations, destination, stored, rotate=False)))
         if ours:
@@ -44,7 +44,7 @@ def plan_destinations(
             yield Step(Action.CREATE, destinations.kind, detail, _creating(destinations, url, secrets))
         for destination in ours[1:]:
             yield _surplus(destinations, destination, url)
-        for destination in others:
+        for destination in elsewhere:
             if destination.metadata.get("managed_by") == MANAGED_BY:
                 detail = f"delivers to {destination.url}: delete it if that stack is gone"
                 yield Step(Action.NOTE, f"{destinations.kind} {destination.destination_id}", detail)
@@ -52,55 +52,55 @@ def plan_destinations(
 
 def _plan(
     destinations: Destinations,
-    found: Destination,
+    existing: Destination,
     url: str,
     secrets: StripeSecretDocument,
     stored: set[str],
     rotate: bool,
 ) -> Step:
-    subject = f"{destinations.kind} {found.destination_id}"
-    reason = _reason_to_replace(destinations, found, stored, rotate)
+    subject = f"{destinations.kind} {existing.destination_id}"
+    reason = _reason_to_replace(destinations, existing, stored, rotate)
     if reason:
         return Step(
             Action.REPLACE,
             subject,
             f"{reason}; afterwards `replay-events` delivers what the old one still had to",
-            _replacing(destinations, found, url, secrets),
+            _replacing(destinations, existing, url, secrets),
         )
     wanted = frozenset(destinations.event_types)
-    differences = [f"+{name}" for name in sorted(wanted - found.event_types)]
-    differences += [f"-{name}" for name in sorted(found.event_types - wanted)]
+    differences = [f"+{name}" for name in sorted(wanted - existing.event_types)]
+    differences += [f"-{name}" for name in sorted(existing.event_types - wanted)]
 
     def mend() -> None:
         if differences:
-            destinations.update(found.destination_id, enabled_events=list(destinations.event_types))
-        if not found.is_enabled:
-            destinations.enable(found.destination_id)
+            destinations.update(existing.destination_id, enabled_events=list(destinations.event_types))
+        if not existing.is_enabled:
+            destinations.enable(existing.destination_id)
 
-    if not found.is_enabled:
+    if not existing.is_enabled:
         differences.append("enable it")
     if differences:
         return Step(Action.UPDATE, subject, " ".join(differences), mend)
-    if "secret_fingerprint" not in found.metadata:
+    if "secret_fingerprint" not in existing.metadata:
         return Step(Action.NOTE, subject, "made by hand: whether its signing secret is stored cannot be told")
     return Step(Action.KEEP, subject, url)
 
 
-def _surplus(destinations: Destinations, found: Destination, url: str) -> Step:
-    subject = f"{destinations.kind} {found.destination_id}"
-    if found.metadata.get("managed_by") != MANAGED_BY:
+def _surplus(destinations: Destinations, existing: Destination, url: str) -> Step:
+    subject = f"{destinations.kind} {existing.destination_id}"
+    if existing.metadata.get("managed_by") != MANAGED_BY:
         return Step(Action.NOTE, subject, f"made by hand, also delivers to {url}: delete it if nobody needs it")
     detail = f"delete it: another one delivers to {url} too"
-    return Step(Action.UPDATE, subject, detail, lambda: destinations.delete(found.destination_id))
+    return Step(Action.UPDATE, subject, detail, lambda: destinations.delete(existing.destination_id))
 
 
-def _reason_to_replace(destinations: Destinations, found: Destination, stored: set[str], rotate: bool) -> str:
+def _reason_to_replace(destinations: Destinations, existing: Destination, stored: set[str], rotate: bool) -> str:
     if rotate:
         return "a new signing secret"
-    if destinations.api_version is not None and found.api_version != destinations.api_version:
-        return f"API version {found.api_version or 'of the account'} → {destinations.api_version}"
-    known = found.metadata.get("secret_fingerprint")
-    return "its signing secret is not stored" if known is not None and known not in stored else ""
+    if destinations.api_version is not None and existing.api_version != destinations.api_version:
+        return f"API version {existing.api_version or 'of the account'} → {destinations.api_version}"
+    signed_with = existing.metadata.get("secret_fingerprint")
+    return "its signing secret is not stored" if signed_with is not None and signed_with not in stored else ""
 
 
 def _creating(destinations: Destinations, url: str, secrets: StripeSecretDocument) -> Callable[[], None]:
@@ -120,13 +120,13 @@ def _creating(destinations: Destinations, url: str, secrets: StripeSecretDocumen
 
 
 def _replacing(
-    destinations: Destinations, found: Destination, url: str, secrets: StripeSecretDocument
+    destinations: Destinations, existing: Destination, url: str, secrets: StripeSecretDocument
 ) -> Callable[[], None]:
     create = _creating(destinations, url, secrets)
 
     def replace() -> None:
         # In this order: for a moment both deliver, and the second delivery of an event is a duplicate.
         create()
-        destinations.delete(found.destination_id)
+        destinations.delete(existing.destination_id)
 
     return replace

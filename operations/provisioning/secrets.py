@@ -22,7 +22,7 @@ FORM = '{"api_key": "…", "webhook_secrets": ["…", …]}'
 
 
 class SecretStore(Protocol):
-    """Keep one text; `load` answers "" where there is none yet."""
+    """A place for one text; `load` returns "" where there is none yet."""
 
     name: str
 
@@ -34,7 +34,7 @@ class SecretStore(Protocol):
 
 
 class SecretsManagerStore:
-    """Keep the text in a Secrets Manager secret; one that does not exist is made at the first `save`.
+    """A Secrets Manager secret; one that does not exist is made at the first `save`.
 
     Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
     """
@@ -64,7 +64,7 @@ class SecretsManagerStore:
 
 
 class FileStore:
-    """Keep the text in a file that only its owner can read."""
+    """A file that only its owner can read."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -85,7 +85,7 @@ class FileStore:
 
 
 class StripeSecretDocument:
-    """Read and add to the JSON document that the functions read their secrets from."""
+    """The JSON document that the functions read their secrets from."""
 
     def __init__(self, store: SecretStore) -> None:
         self._store = store

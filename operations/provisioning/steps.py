@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """Say what a step does.
+    """What a step does.
 
     `NOTE` is drift that nobody but a person can judge: something in the account that the file does not have.
     """
@@ -23,7 +23,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one step; `carry_out` is there where it changes something."""
+    """One step of a plan; `carry_out` is there where it changes something."""
 
     action: Action
     subject: str

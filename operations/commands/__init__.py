@@ -1,0 +1,1 @@
+"""The commands, a module for each or for those about one thing; `operations/cli.py` assembles them."""
