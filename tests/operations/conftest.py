@@ -3,23 +3,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
-from billing import telemetry
+from billing import record_active_sensors, record_readings, telemetry
+from billing.tables.usage import UsageRecord
 from operations import connection
 from operations.cli import main
 from programs.local.stack import Stack, running_stack
 from stripe_simulator import Simulator
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+WEBHOOK_URL = "https://api.example.com/stripe/webhook"
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """Hold what a command answered."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -65,3 +69,36 @@ def stack(dynamodb: object, dynamodb_endpoint: str, simulator: Simulator) -> Ite
     with running_stack(simulator, dynamodb_endpoint, start=START) as running:
         yield running
     assert simulator.requests.unknown == []
+
+
+@pytest.fixture
+def secrets_manager(monkeypatch: pytest.MonkeyPatch, operate: Operate) -> Iterator[Any]:
+    """Give a secret as the template makes it, and point the code at it."""
+    with mock_aws():
+        client = boto3.client("secretsmanager")
+        made = client.create_secret(Name="stripe", SecretString='{"api_key": "", "webhook_secrets": []}')
+        monkeypatch.setenv("STRIPE_SECRET_ARN", made["ARN"])
+        yield client
+
+
+def stored_secrets(client: Any) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(client.get_secret_value(SecretId="stripe")["SecretString"])
+    return values
+
+
+def actions_of(steps: list[dict[str, str]]) -> dict[str, str]:
+    return {" ".join(step["subject"].split()[:2]): step["action"] for step in steps}
+
+
+def destinations_of(simulator: Simulator) -> list[Any]:
+    return list(simulator.webhooks.destinations.values())
+
+
+def record_usage(organization_id: str, hours: int = 3) -> None:
+    for hour in range(hours):
+        record_readings(organization_id, 10 * (hour + 1), START + timedelta(hours=hour, minutes=-180))
+        record_active_sensors(organization_id, 5, START + timedelta(hours=hour, minutes=-180))
+
+
+def save_refused(organization_id: str, window_start: str, reason: str) -> None:
+    UsageRecord(organization_id, window_start, temperature_readings=1, refused=reason).save()

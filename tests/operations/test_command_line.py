@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from operations import connection
+from operations.last_runs import SERVICE
+from programs.local.cloudformation import read_template
+from programs.local.stack import Stack
+from tests.operations.conftest import (
+    START,
+    Operate,
+    record_usage,
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["usage", "acme", "--start", "yesterday"],
+        ["reconcile", "--start", "2026-01-01T00:00:00Z"],
+        ["requeue-refused", "--since", "2026"],
+        ["due", "--limit", "0"],
+        ["nonsense"],
+    ],
+)
+def test_a_wrong_option_is_said_and_exits_with_2(arguments: list[str], stack: Stack, operate: Operate) -> None:
+    assert operate(*arguments).code == 2
+
+
+def test_a_missing_key_is_one_line_and_no_trace(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRIPE_SECRET_KEY", raising=False)
+    ran = operate("provision")
+    assert ran.code == 1
+    assert ran.err.startswith("ConfigurationError: There is no Stripe API key")
+    assert "Traceback" not in ran.err
+
+
+def _stack_outputs(names: dict[str, str]) -> dict[str, Any]:
+    return {
+        "Stacks": [
+            {
+                "StackName": "billing-prod",
+                "CreationTime": START,
+                "StackStatus": "UPDATE_COMPLETE",
+                "Outputs": [{"OutputKey": name, "OutputValue": value} for name, value in names.items()],
+            }
+        ]
+    }
+
+
+@pytest.fixture
+def deployed(operate: Operate) -> Iterator[Stubber]:
+    """Stand in for AWS: CloudFormation answers with what the test says; the rest is moto's."""
+    with mock_aws(config={"core": {"mock_credentials": False}}):
+        cloudformation = boto3.client("cloudformation")
+        with Stubber(cloudformation) as stubber:
+            clients = {"cloudformation": cloudformation}
+            real = connection.aws_client
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(connection, "aws_client", lambda service: clients.get(service) or real(service))
+                yield stubber
+
+
+def test_a_stack_is_operated_by_its_name(stack: Stack, operate: Operate, deployed: Stubber) -> None:
+    outputs = {
+        "SubscriptionsTableName": "SubscriptionsTable",
+        "StripeEventsTableName": "StripeEventsTable",
+        "UsageTableName": "UsageTable",
+        "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",
+        "WebhookUrl": "https://x.execute-api.eu-central-1.amazonaws.com/stripe/webhook",
+    }
+    deployed.add_response("describe_stacks", _stack_outputs(outputs), {"StackName": "billing-prod"})
+    cloudwatch = boto3.client("cloudwatch")
+    for hours_ago, name, value in ((1, "runs_succeeded", 1), (3, "runs_succeeded", 2), (2, "runs_failed", 1)):
+        cloudwatch.put_metric_data(
+            Namespace="SensorBilling/billing-prod",
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Value": value,
+                    "Timestamp": START - timedelta(hours=hours_ago) + timedelta(minutes=5),
+                    "Dimensions": [{"Name": "service", "Value": SERVICE}],
+                }
+            ],
+        )
+    record_usage("acme")
+    ran = operate("--json", "--stack", "billing-prod", "status")
+    assert ran.code == 0, ran.err
+    assert ran.json["due_hours"] == 3
+    assert ran.json["last_runs"] == {"succeeded": 3, "failed": 1, "last_success_hour": "2026-11-23T07:00:00Z"}
+
+
+def test_a_stack_of_something_else_is_refused(operate: Operate, deployed: Stubber) -> None:
+    deployed.add_response("describe_stacks", _stack_outputs({"Website": "x"}))
+    ran = operate("--stack", "website", "status")
+    assert (ran.code, "has no output" in ran.err) == (1, True)
+
+
+def test_a_stack_that_does_not_exist_is_one_line(operate: Operate, deployed: Stubber) -> None:
+    deployed.add_client_error("describe_stacks", "ValidationError", "Stack with id nobody does not exist")
+    ran = operate("--stack", "nobody", "status")
+    assert ran.code == 1
+    assert "does not exist" in ran.err
+
+
+def test_the_template_has_the_outputs_and_the_service_that_are_read_here() -> None:
+    template = read_template()
+    assert {*connection.OUTPUTS, connection.WEBHOOK_URL} <= template["Outputs"].keys()
+    variables = template["Resources"]["UsageMeteringFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == SERVICE

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from billing import clock, record_readings
+from programs.local.stack import Stack
+from tests.operations.conftest import (
+    Operate,
+    record_usage,
+)
+
+
+def test_usage_lists_and_draws_an_organisations_hours(stack: Stack, operate: Operate) -> None:
+    stack.subscribe("acme")
+    stack.deliver_all()
+    record_usage("acme")
+    stack.meter()
+    record_readings("acme", 4, clock.utc_now())
+    told = operate("--json", "usage", "acme", "--end", "2026-11-23T09:00:00Z").json
+    assert [hour["state"] for hour in told["hours"]] == ["reported", "reported", "reported", "due"]
+    assert told["totals"]["temperature_readings"] == {"formula": "sum", "counted": 64, "reported": 60}
+    listed = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z").out
+    assert "2026-11-23T05:00:00Z" in listed
+    drawn = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z", "--plot").out
+    assert "Temperature readings, highest 30 an hour" in drawn
+    assert "█" in drawn
+    assert "No usage" in operate("usage", "nobody").out
