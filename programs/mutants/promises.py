@@ -234,8 +234,8 @@ MUTANTS = (
     Mutant(
         "who else may still send is remembered when the same totals are declared again",
         PLAN,
-        '        others_until=others_until if others_until and parse_time(others_until) > now else "",\n',
-        '        others_until=doubt_until if not is_doubt_over else "",\n',
+        '        others_until="" if _is_over(others_until, now) else others_until,\n',
+        '        others_until="" if _is_over(doubt_until, now) else doubt_until,\n',
         INTERLEAVINGS,
     ),
     Mutant(
@@ -276,8 +276,8 @@ MUTANTS = (
     Mutant(
         "an hour stays due while an older total may still arrive",
         PLAN,
-        "        is_in_doubt=bool(doubt_until) and not is_doubt_over,",
-        "        is_in_doubt=False,",
+        '        doubt_until="" if _is_over(doubt_until, now) else doubt_until,\n',
+        '        doubt_until="",\n',
         ONE_FAULT,
     ),
     Mutant(

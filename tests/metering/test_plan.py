@@ -36,6 +36,7 @@ def hour(**changes: Any) -> UsageHour:
         "sending": None,
         "sending_since": "",
         "doubt_until": "",
+        "others_until": "",
     }
     return UsageHour(**(values | changes))
 
@@ -145,7 +146,7 @@ def test_the_same_identifiers_are_sent_again_when_a_sender_died_with_these_total
 
     declaration = declared(usage_hour)
 
-    assert (declaration.revision, declaration.others_until) == (7, "")
+    assert (declaration.revision, declaration.doubt_until) == (7, "")
     assert [event.identifier for event in meter_events(declaration)] == [
         "acme:active_sensors:2026-11-23T08Z:r7:3",
         "acme:temperature_readings:2026-11-23T08Z:r7:120",
@@ -163,7 +164,7 @@ def test_every_total_gets_a_new_revision_when_a_sender_died_with_other_totals() 
 
     declaration = declared(usage_hour)
 
-    assert (declaration.revision, declaration.others_until) == (8, "")
+    assert (declaration.revision, declaration.doubt_until) == (8, "")
     assert len(meter_events(declaration)) == 2, "Stripe may hold any of the two older totals"
 
 
@@ -175,7 +176,7 @@ def test_the_hour_is_doubtful_while_the_overtaken_sender_may_be_alive() -> None:
         reported_to="cus_acme",
     )
 
-    assert declared(usage_hour).others_until == format_time(NOW + timedelta(minutes=15))
+    assert declared(usage_hour).doubt_until == format_time(NOW + timedelta(minutes=15))
 
 
 def test_the_hour_is_sent_once_more_under_a_new_revision_when_the_doubt_is_over() -> None:
@@ -190,8 +191,8 @@ def test_the_hour_is_sent_once_more_under_a_new_revision_when_the_doubt_is_over(
     declaration = declared(usage_hour)
     earlier = declared(usage_hour, NOW - timedelta(seconds=1))
 
-    assert (declaration.revision, declaration.others_until) == (9, "")
-    assert (earlier.revision, earlier.others_until) == (8, format_time(NOW))
+    assert (declaration.revision, declaration.doubt_until) == (9, "")
+    assert (earlier.revision, earlier.doubt_until) == (8, format_time(NOW))
 
 
 def test_the_timestamp_stays_in_the_hour_when_the_revisions_are_many() -> None:

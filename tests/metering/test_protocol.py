@@ -217,7 +217,6 @@ def test_the_hour_stays_with_its_customer_when_a_sender_of_the_same_totals_is_re
 
     monkeypatch.setattr(MeterEventSender, "send", send)
     assert stack.meter()["settled"] == 0, "it no longer declared last"
-    stack.advance(hours=1)
     stack.meter()
 
     hour = stack.usage("acme", NINE)

@@ -21,7 +21,8 @@ before anything is sent for it:
     revision            goes up with every total that differs from the one declared before
     sending             the totals that may be on their way to Stripe under this revision; an hour with them is due
     sending_since       when the last sender of these totals began; not there once it knows that Stripe has them
-    doubt_until         till then a sender *other* than that one may still send
+    others_until        till then another sender than that one may still send
+    doubt_until         till then one of those may still send *other* totals than `sending`
     reported            the totals that Stripe accepted last; while there is `sending`, it may have others by now
     reported_under      the revision under which Stripe was last told each meter's total
     reported_to         the customer that they go to, now and ever after
@@ -37,7 +38,7 @@ So of all senders only the one that declared last can settle: it knows of every 
 declaration in the item that the next one read. A sender that dies leaves `sending` behind, and the hour due: the next
 run sends the same totals again, or, where the counts have changed, newer ones under the next revision. A sender that is
 overtaken while it lives can send until AWS Lambda ends its function: until `sending_since` plus 16 minutes. Whoever
-overtakes it writes that moment into `doubt_until`, which only ever grows, also through a settlement. While it lies
+overtakes it writes that moment into `others_until`, which only ever grows, also through a settlement. While it lies
 ahead,
 
 - a declaration of *other* totals than the overtaken ones is in doubt: an older total may arrive after it. It is sent,

@@ -95,6 +95,7 @@ def _hour(item: Mapping[str, Any]) -> UsageHour:
         sending=_numbers(sending) if sending else None,
         sending_since=item["sending_since"]["S"] if "sending_since" in item else "",
         doubt_until=item["doubt_until"]["S"] if "doubt_until" in item else "",
+        others_until=item["others_until"]["S"] if "others_until" in item else "",
     )
 
 

@@ -32,6 +32,7 @@ class UsageHour:
     sending: Mapping[str, int] | None
     sending_since: str
     doubt_until: str
+    others_until: str
 
     @property
     def key(self) -> Key:
@@ -53,15 +54,15 @@ class Declaration:
     """What is to be sent for an hour.
 
     `totals` has every meter's total, `revision` is the one they are sent under. `others_until` is until when another
-    sender may still send, empty where none can; `is_in_doubt` says that one of them may send other totals than these.
+    sender may still send, `doubt_until` until when one may still send other totals than these; empty where none can.
     """
 
     hour: UsageHour
     totals: Mapping[str, int]
     customer_id: str
     revision: int
+    doubt_until: str
     others_until: str
-    is_in_doubt: bool
 
     @property
     def version(self) -> int:

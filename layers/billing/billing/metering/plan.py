@@ -74,24 +74,27 @@ def _total(hour: UsageHour, event_name: str) -> int:
 
 
 def _declaration(hour: UsageHour, totals: Mapping[str, int], customer_id: str, now: datetime) -> Declaration:
-    others_until = hour.doubt_until
+    others_until = hour.others_until
     if hour.sending_since:
         # Whoever declared last may be alive, and sends until its function ends.
         others_until = max(others_until, format_time(parse_time(hour.sending_since) + SENDER_LIFETIME))
     is_resend = hour.sending == totals
-    # The sender that is overtaken sends the very same: only those that it overtook itself may send anything else.
+    # The sender that is overtaken sends the very same: only those that it had to doubt itself may send anything else.
     doubt_until = hour.doubt_until if is_resend else others_until
-    is_doubt_over = bool(doubt_until) and parse_time(doubt_until) <= now
-    # An older total may have come last: Stripe takes this one anew only under another identifier.
-    is_new = not is_resend or is_doubt_over
+    # After a doubt an older total may have come last: Stripe takes this one anew only under another identifier.
+    is_new = not is_resend or _is_over(doubt_until, now)
     return Declaration(
         hour=hour,
         totals=totals,
         customer_id=customer_id,
         revision=hour.revision + 1 if is_new else hour.revision,
-        others_until=others_until if others_until and parse_time(others_until) > now else "",
-        is_in_doubt=bool(doubt_until) and not is_doubt_over,
+        doubt_until="" if _is_over(doubt_until, now) else doubt_until,
+        others_until="" if _is_over(others_until, now) else others_until,
     )
+
+
+def _is_over(until: str, now: datetime) -> bool:
+    return bool(until) and parse_time(until) <= now
 
 
 def meter_events(declaration: Declaration) -> list[MeterEvent]:

@@ -250,7 +250,7 @@ class Run:
                 self.summary.last_problem = refusal.message
             elif refusal is not None:
                 conclusions.append((self._refusing(outgoing, refusal, now), refusal.code))
-            elif declaration.is_in_doubt:
+            elif declaration.doubt_until:
                 # An older total may still arrive after this one.
                 conclusions.append((writes.releasing(declaration), RELEASED))
             else:

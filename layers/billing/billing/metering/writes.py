@@ -112,10 +112,11 @@ def declaring(declaration: Declaration, now: datetime) -> Write:
         .set("reported_to", {"S": declaration.customer_id})
         .remove("refused")
     )
-    if declaration.others_until:
-        update.set("doubt_until", {"S": declaration.others_until})
-    else:
-        update.remove("doubt_until")
+    for name, until in (("doubt_until", declaration.doubt_until), ("others_until", declaration.others_until)):
+        if until:
+            update.set(name, {"S": until})
+        else:
+            update.remove(name)
     return update.write()
 
 
@@ -128,10 +129,10 @@ def settling(declaration: Declaration, sent: Collection[str], now: datetime) -> 
         .set("reported", _map(declaration.totals))
         .set("reported_under", _map(_reported_under(declaration, sent)))
         .set("reported_at", _time(now))
-        .remove("sending", "sending_since", "due_shard", "due_at")
+        .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at")
     )
     if declaration.others_until <= format_time(now):
-        update.remove("doubt_until")
+        update.remove("others_until")
     return update.write()
 
 
@@ -168,7 +169,7 @@ def refusing(
         .after(declaration.version)
         .only_with_counts_of(hour)
         .set("refused", {"S": reason})
-        .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at")
+        .remove("sending", "sending_since", "doubt_until", "others_until", "due_shard", "due_at")
     )
     if accepted:
         update.set("reported", _map(accepted)).set("reported_at", _time(now))

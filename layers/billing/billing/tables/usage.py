@@ -62,6 +62,7 @@ class UsageRecord(Table):
     sending: MapAttribute[str, Any] = MapAttribute(null=True)
     sending_since = TimeAttribute(null=True)
     doubt_until = TimeAttribute(null=True)
+    others_until = TimeAttribute(null=True)
     refused = UnicodeAttribute(null=True)
 
     due = DueIndex()
