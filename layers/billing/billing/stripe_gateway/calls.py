@@ -16,7 +16,7 @@ from billing.stripe_secrets import secrets_reader
 
 # The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
 API_VERSION = "2026-10-28.endive"
-# Stripe answers in a fraction of a second; a webhook has to be answered within ten.
+# Stripe responds in a fraction of a second; a webhook needs a response within ten.
 TIMEOUT_SECONDS = 8.0
 READ_ATTEMPTS = 3
 FIRST_BACKOFF_SECONDS = 0.2
@@ -54,7 +54,7 @@ class StripeGateway:
         """Make one call and translate what the SDK raises. Every call to Stripe passes here.
 
         Raises:
-            StripeUnavailableError: no answer, 409, 429, 5xx, or a key that does not work.
+            StripeUnavailableError: no response, 409, 429, 5xx, or a key that does not work.
             StripeNotFoundError: `resource_missing`.
             StripeRefusedError: any other refusal.
         """
@@ -65,7 +65,7 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise _translated(error) from error
         except ValueError as error:
-            # The stream answers `{}`; anything that is not JSON is a broken proxy, not an answer of Stripe's.
+            # The stream's response is `{}`; anything that is not JSON comes from a broken proxy, not from Stripe.
             raise StripeUnavailableError("Stripe's answer is not JSON") from error
 
     def read(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
@@ -116,7 +116,7 @@ def _translated(error: stripe.StripeError) -> Exception:
     status, code = error.http_status, error.code
     details = error.error
     if code is None and details is not None:
-        # The SDK leaves `code` empty for v2's answers.
+        # The SDK leaves `code` empty for v2's errors.
         code = getattr(details, "code", None)
     message = error.user_message or str(error)
     if code == SESSION_EXPIRED:

@@ -1,4 +1,4 @@
-"""What this stack reads of Stripe's objects: small values of our own, from the JSON that Stripe answers."""
+"""What this stack reads of Stripe's objects: small values of our own, from Stripe's JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from billing.clock import from_unix
 
 @dataclass(frozen=True, slots=True)
 class StripeSubscription:
-    """Hold a subscription as Stripe has it now."""
+    """A subscription as Stripe has it now."""
 
     subscription_id: str
     customer_id: str
@@ -34,7 +34,7 @@ class StripeSubscription:
 
 @dataclass(frozen=True, slots=True)
 class StripeMeter:
-    """Hold a meter as Stripe has it; `event_time_window` is None for a raw meter."""
+    """A meter as Stripe has it; `event_time_window` is None for a raw meter."""
 
     meter_id: str
     event_name: str
@@ -48,7 +48,7 @@ class StripeMeter:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutSession:
-    """Hold an open checkout session: where its buyer pays, and until when."""
+    """An open checkout session: where its buyer pays, and until when."""
 
     session_id: str
     url: str
