@@ -240,7 +240,7 @@ class Stack:
                     at_stripe[window_start] = at_stripe.get(window_start, 0) + value
             for window_start in sorted(items.keys() | at_stripe.keys()):
                 item = items.get(window_start)
-                counted = max(0, int(getattr(item, meter.event_name) or 0)) if item is not None else 0
+                counted = max(0, int(item.counted(meter.event_name) or 0)) if item is not None else 0
                 yield BilledHour(
                     organization_id, meter.event_name, window_start, counted, at_stripe.get(window_start, 0)
                 )

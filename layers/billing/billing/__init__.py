@@ -2,22 +2,19 @@
 
 In:  Stripe's webhook → `webhooks.delivery` → the subscription is fetched from Stripe and stored, with the event's
      record, in one transaction.
-Out: the hourly schedule → `metering.run` → due hours are declared, sent to Stripe's meters as totals, and settled.
-     Daily, `reconciliation` compares what Stripe counted, and makes the hours that differ due again.
+Out: usage is recorded (`usage.recording`); the hourly schedule → `metering.run` → due hours are declared, sent to
+     Stripe's meters as totals, and settled. Daily, `reconciliation` compares what Stripe counted, and makes the hours
+     that differ due again.
 
 Other code on the layer records and reports usage with what this module exports.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from billing.metering.service import (
-        ReportResult,
-        StripeMeterService,
-        get_stripe_meter_service,
-        record_active_sensors,
-        record_readings,
-    )
+    from billing.metering.service import ReportResult, StripeMeterService, get_stripe_meter_service
+    from billing.usage.recording import record_active_sensors, record_readings, record_usage
 
 __all__ = [
     "ReportResult",
@@ -25,13 +22,15 @@ __all__ = [
     "get_stripe_meter_service",
     "record_active_sensors",
     "record_readings",
+    "record_usage",
 ]
+
+_RECORDING = ("record_active_sensors", "record_readings", "record_usage")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the exported names on first use: a function that needs none of them starts without their imports."""
+    """Import the exported names on first use: recording needs no Stripe, and a function that needs neither, neither."""
     if name in __all__:
-        from billing.metering import service
-
-        return getattr(service, name)
+        module = "billing.usage.recording" if name in _RECORDING else "billing.metering.service"
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'billing' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Describe one Stripe meter.
+    """One Stripe meter.
 
     `event_name` is Stripe's event name and the attribute of the usage table that holds the count; `formula` is the
     meter's `default_aggregation.formula`. Source: https://docs.stripe.com/api/billing/meter/object

@@ -12,11 +12,8 @@ from decimal import Decimal, InvalidOperation
 from billing.clock import format_time, hour_of, parse_time
 from billing.metering.hour import Declaration, Link, MeterEvent, Refusal, UsageHour
 from billing.meters import METERS, Meter
-from billing.stripe_limits import OLDEST_USAGE
+from billing.stripe_limits import LARGEST_VALUE, OLDEST_USAGE
 
-# Stripe refuses values of more than 15 significant digits.
-# https://docs.stripe.com/api/billing/meter-event/create
-LARGEST_VALUE = 10**15 - 1
 # Minutes less than Stripe takes: the event has yet to get there.
 OLDEST = OLDEST_USAGE - timedelta(minutes=5)
 # AWS Lambda ends a function after 15 minutes at the latest; a minute more for clocks that differ.

@@ -1,31 +1,23 @@
-"""Usage for other code on the layer: recorded here, reported at once or by the next run."""
+"""Usage for other code on the layer: recorded, and reported to Stripe at once."""
 
 from __future__ import annotations
 
-import math
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from functools import cache
 
 from billing import clock
 from billing.errors import BillingError, InvalidUsageError
 from billing.metering.hour import Key
 from billing.metering.invocation import check_run_meters, new_run
-from billing.metering.plan import LARGEST_VALUE
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
-from billing.tables.usage import UsageRecord, add_to_hour, set_in_hour
-
-# Stripe's limit for timestamps in the future.
-CLOCK_TOLERANCE = timedelta(minutes=5)
+from billing.tables.usage import UsageRecord, set_in_hour
+from billing.usage.recording import Number, whole_number, window_start_of
 
 # A meter's formula and window cannot be changed; it can be deactivated and made anew.
 METERS_CHECKED_FOR_SECONDS = 600
-
-Number = int | float | Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +33,8 @@ class ReportResult:
     recorded: bool = True
 
 
-def record_readings(
-    organization_id: str, count: Number, taken_at: datetime, *, request_token: str | None = None
-) -> None:
-    """Add readings to the UTC hour in which they were taken; the next run reports its total.
-
-    Readings that come late go to the hour they were *taken* in, also when it was reported long ago: it becomes due
-    again. The same `request_token` (a message id, say) again within ten minutes adds nothing.
-
-    Raises:
-        InvalidUsageError: no organisation, a count that is no whole number above zero, a moment without time zone or
-            in the future. Nothing was written.
-    """
-    amount = _whole(count)
-    if amount <= 0:
-        raise InvalidUsageError(f"count is {count}; it must be above zero")
-    window_start = _window_start(organization_id, taken_at)
-    add_to_hour(organization_id, window_start, "temperature_readings", amount, request_token or uuid.uuid4().hex)
-
-
-def record_active_sensors(organization_id: str, count: Number, at: datetime) -> None:
-    """Set the number of active sensors of the UTC hour that `at` lies in; the next run reports it.
-
-    What is recorded last in an hour is that hour's number.
-
-    Raises:
-        InvalidUsageError: as in `record_readings`; zero is allowed.
-    """
-    set_in_hour(organization_id, _window_start(organization_id, at), "active_sensors", _whole(count))
-
-
 class StripeMeterService:
-    """Record an hour's total and report it to Stripe at once.
+    """The hour's totals of an organisation, recorded and reported to Stripe at once.
 
     Every method returns a `ReportResult` and never raises for what Stripe or the data did. What could not be reported
     now stays due, and the next run reports it. A failure of DynamoDB is raised: then nothing is known to be recorded.
@@ -100,8 +62,8 @@ class StripeMeterService:
         self, organization_id: str, event_name: str, number: Number, timestamp: datetime | float
     ) -> ReportResult:
         try:
-            window_start = _window_start(organization_id, _moment(timestamp))
-            set_in_hour(organization_id, window_start, event_name, _whole(number))
+            window_start = window_start_of(organization_id, _moment(timestamp))
+            set_in_hour(organization_id, window_start, event_name, whole_number(number))
         except BillingError as error:
             return ReportResult(success=False, error=str(error), recorded=False)
         try:
@@ -135,16 +97,6 @@ def get_stripe_meter_service() -> StripeMeterService:
     return StripeMeterService()
 
 
-def _whole(number: Number) -> int:
-    """Return the count as Stripe is told it: whole, not below zero."""
-    if isinstance(number, bool) or not isinstance(number, int | float | Decimal) or not math.isfinite(number):
-        raise InvalidUsageError(f"The count is {number!r}; it must be a number")
-    whole = max(0, math.floor(number))
-    if whole > LARGEST_VALUE:
-        raise InvalidUsageError("The count has more than 15 digits, which Stripe refuses")
-    return whole
-
-
 def _moment(timestamp: datetime | float) -> datetime:
     if isinstance(timestamp, datetime):
         return timestamp
@@ -152,13 +104,3 @@ def _moment(timestamp: datetime | float) -> datetime:
         return clock.from_unix(timestamp)
     except (TypeError, ValueError, OverflowError, OSError):
         raise InvalidUsageError(f"The time is {timestamp!r}; it must be a datetime or Unix seconds") from None
-
-
-def _window_start(organization_id: str, moment: datetime) -> str:
-    if not isinstance(organization_id, str) or not organization_id:
-        raise InvalidUsageError("The organization_id is empty")
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise InvalidUsageError("The time has no time zone; any of 24 hours could be meant")
-    if moment > clock.utc_now() + CLOCK_TOLERANCE:
-        raise InvalidUsageError(f"The time {clock.format_time(moment)} lies in the future")
-    return clock.format_time(clock.hour_of(moment))

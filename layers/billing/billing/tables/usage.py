@@ -25,7 +25,7 @@ def shard_of(organization_id: str) -> int:
 
 
 class DueIndex(GlobalSecondaryIndex["UsageRecord"]):
-    """List the hours that Stripe has yet to be told of, oldest first within a shard."""
+    """The hours that Stripe has yet to be told of, oldest first within a shard."""
 
     class Meta:
         """Name the index as template.yaml does."""
@@ -38,7 +38,11 @@ class DueIndex(GlobalSecondaryIndex["UsageRecord"]):
 
 
 class UsageRecord(Table):
-    """Hold one organisation's hour; `metering/__init__.py` tells what metering's own attributes mean."""
+    """One organisation's hour; `metering/__init__.py` tells what metering's own attributes mean.
+
+    Each meter has an attribute, named as its event. A name that Python or PynamoDB has for something else goes into
+    `attr_name`: `api_calls = NumberAttribute(attr_name="api-calls", null=True)`.
+    """
 
     class Meta:
         """Give PynamoDB the place for the name, which is read at first use."""
@@ -67,6 +71,22 @@ class UsageRecord(Table):
 
     due = DueIndex()
 
+    def counted(self, event_name: str) -> float | None:
+        """Return what was counted of a meter; None where nothing was."""
+        number: float | None = self.attribute_values.get(_python_name(event_name))
+        return number
+
+
+def _python_name(event_name: str) -> str:
+    for name, attribute in UsageRecord.get_attributes().items():
+        if attribute.attr_name == event_name:
+            return name
+    raise LookupError(f"UsageRecord has no attribute for the meter {event_name}: add it in tables/usage.py")
+
+
+def _count_of(event_name: str) -> Any:
+    return UsageRecord.get_attributes()[_python_name(event_name)]
+
 
 def end_of(window_start: str) -> str:
     """Return when an hour ends, as `due_at` has it."""
@@ -83,22 +103,22 @@ def _due(organization_id: str, window_start: str) -> list[Any]:
 def add_to_hour(organization_id: str, window_start: str, event_name: str, amount: int, request_token: str) -> None:
     """Add to a count and make its hour due; the same `request_token` again within ten minutes adds nothing.
 
-    DynamoDB remembers the token of a transaction, which a plain `ADD` has not: an answer that was lost, and the
-    client's own retry, would count twice.
+    DynamoDB remembers the token of a transaction, which a plain `ADD` has not: a lost response, and the client's own
+    retry, would count twice.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
     """
     token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization_id} {window_start} {event_name} {request_token}"))
     with TransactWrite(connection=connection(), client_request_token=token) as transaction:
         transaction.update(
             UsageRecord(organization_id, window_start),
-            actions=[getattr(UsageRecord, event_name).add(amount), *_due(organization_id, window_start)],
+            actions=[_count_of(event_name).add(amount), *_due(organization_id, window_start)],
         )
 
 
 def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int) -> None:
     """Set a count and make its hour due."""
     UsageRecord(organization_id, window_start).update(
-        actions=[getattr(UsageRecord, event_name).set(number), *_due(organization_id, window_start)]
+        actions=[_count_of(event_name).set(number), *_due(organization_id, window_start)]
     )
 
 

@@ -62,7 +62,7 @@ def totals(hours: Sequence[HourOfUsage]) -> dict[str, MeterTotal]:
 
 
 def _hour(record: UsageRecord) -> HourOfUsage:
-    counted = {meter.event_name: count for meter in METERS if (count := getattr(record, meter.event_name)) is not None}
+    counted = {meter.event_name: count for meter in METERS if (count := record.counted(meter.event_name)) is not None}
     reported = {name: int(total) for name, total in (record.reported.as_dict() if record.reported else {}).items()}
     return HourOfUsage(
         window_start=record.window_start,
