@@ -1,4 +1,4 @@
-"""HTTP event in, HTTP answer out: Stripe's webhook."""
+"""HTTP event in, HTTP response out: Stripe's webhook."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from billing.errors import NotAStripeDeliveryError
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.telemetry import count, described, logger
 from billing.webhooks.delivery import deliver
-from billing.webhooks.events import genuine_event
-from billing.webhooks.request import signed_body
+from billing.webhooks.request import genuine_event, signed_body
 
 
 def handler(event: Any, context: object) -> dict[str, Any]:
-    """Answer a delivery: 200 with its outcome, 400 for what is not Stripe's, 500 where a redelivery can succeed."""
+    """Respond to a delivery: 200 with its outcome, 400 for what is not Stripe's, 500 where a redelivery can succeed."""
     started = time.perf_counter()
     fields: dict[str, Any] = {}
     try:

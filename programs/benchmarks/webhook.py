@@ -278,10 +278,13 @@ def silence() -> Iterator[None]:
 
 def refresh(event: Any, gateway: Any) -> str:
     """Refresh the subscription as this handler does, but for the event's record: under its version, until it is in."""
+    from pynamodb.exceptions import UpdateError
+
     from billing import clock
     from billing.tables.subscriptions import SubscriptionRecord
-    from billing.tables.table import client
+    from billing.tables.table import is_condition_failed
     from billing.webhooks import ledger
+    from billing.webhooks.decision import changes
     from billing.webhooks.events import subscription_pointer
     from billing.webhooks.refresh import fetch
 
@@ -290,16 +293,19 @@ def refresh(event: Any, gateway: Any) -> str:
     organization_id = str(pointer.organization_id)
     while True:
         record = SubscriptionRecord.of(organization_id)
-        fetched = fetch(gateway, organization_id, pointer, record)
         assert record is not None
+        before = ledger.stored(record)
+        fetched = fetch(gateway, organization_id, pointer, before)
         assert fetched is not None
+        values = changes(before, fetched, None, clock.utc_now())
         try:
-            client().update_item(
-                TableName=SubscriptionRecord.name(),
-                Key={"organization_id": {"S": organization_id}},
-                **ledger._update(record, fetched, None, clock.utc_now()),
+            SubscriptionRecord(organization_id).update(
+                actions=[ledger._action(name, value) for name, value in values.items()],
+                condition=ledger._is_as_read(before),
             )
-        except client().exceptions.ConditionalCheckFailedException:
+        except UpdateError as error:
+            if not is_condition_failed(error):
+                raise
             continue
         return organization_id
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 LAYER = "layers/billing/billing"
 DELIVERY, LEDGER = f"{LAYER}/webhooks/delivery.py", f"{LAYER}/webhooks/ledger.py"
-REFRESH, METER_ERRORS = f"{LAYER}/webhooks/refresh.py", f"{LAYER}/webhooks/meter_errors.py"
+DECISION, REFRESH, METER_ERRORS = (f"{LAYER}/webhooks/{name}.py" for name in ("decision", "refresh", "meter_errors"))
 SIGNATURES, METER_EVENTS = f"{LAYER}/stripe_gateway/signatures.py", f"{LAYER}/stripe_gateway/meter_events.py"
 STRIPE_SECRETS = f"{LAYER}/stripe_secrets.py"
 WEBHOOK, TELEMETRY = "functions/stripe_webhook/app.py", f"{LAYER}/telemetry.py"
@@ -16,10 +16,11 @@ FAN_OUT, QUEUES = f"{LAYER}/metering/fan_out.py", f"{LAYER}/queues.py"
 USAGE, COMPARISON = f"{LAYER}/tables/usage.py", f"{LAYER}/reconciliation/comparison.py"
 
 ORDER, RACES, CRASHES = (f"tests/webhooks/test_{name}.py" for name in ("order", "races", "crashes"))
-INPUT, REPORTS, EVENTS = (
+INPUT, REPORTS, EVENTS, DECISIONS = (
     "tests/webhooks/test_input.py",
     "tests/webhooks/test_meter_errors.py",
     "tests/webhooks/test_events.py",
+    "tests/webhooks/test_decision.py",
 )
 EXPLORATION, PROTOCOL = "tests/metering/test_exploration.py", "tests/metering/test_protocol.py"
 STREAM, ISOLATION = "tests/metering/test_sending.py", "tests/metering/test_isolation.py"
@@ -49,43 +50,43 @@ MUTANTS = (
     Mutant(
         "an event has one effect, however often it is delivered",
         LEDGER,
-        '            "ConditionExpression": "attribute_not_exists(event_id)",\n',
-        "",
+        "transaction.save(event_record, condition=is_first_delivery)",
+        "transaction.save(event_record)",
         f"{RACES} -k read_misses",
     ),
     Mutant(
         "no effect without a record",
         LEDGER,
-        'writes.append({"Put": record})',
+        "transaction.save(event_record, condition=is_first_delivery)",
         "pass",
         f"{ORDER} -k recorded_with_its_outcome",
     ),
     Mutant(
         "no write of what was fetched before another write",
         LEDGER,
-        'conditions, seen = ["#version = :seen"]',
-        'conditions, seen = ["#version <= :seen OR #version > :seen"]',
+        "    is_unwritten = SubscriptionRecord.version == before.version\n",
+        "    is_unwritten = SubscriptionRecord.version.exists()\n",
         f"{RACES} -k overtaken",
     ),
     Mutant(
         "every fetch raises the version, also one that found nothing new",
         DELIVERY,
-        "            if not ledger.write(event_record, organization_id, record, fetched, now):",
-        "            if ledger.is_reflected(record, fetched):\n"
-        '                return _record(event, "processed", organization_id)\n'
-        "            if not ledger.write(event_record, organization_id, record, fetched, now):",
+        "    if not ledger.write(event_record, organization_id, record, fetched, now):",
+        "    if record is not None and is_reflected(record, fetched):\n"
+        '        return _Refreshed(_record(event, "processed", organization_id))\n'
+        "    if not ledger.write(event_record, organization_id, record, fetched, now):",
         f"{RACES} -k left_again",
     ),
     Mutant(
         "what differs from the record is written, be it there already or not",
-        LEDGER,
+        DECISION,
         "if getattr(before, name, None) != value}",
         "if getattr(before, name, None) is None}",
         f"{ORDER} -k two_changes_in_one_second-snapshot-metadata",
     ),
     Mutant(
         "the record follows the newest living subscription",
-        REFRESH,
+        DECISION,
         "        return living, subscription.created, subscription.subscription_id",
         "        return 0, -subscription.created, subscription.subscription_id",
         f"{ORDER} -k late_end_of_a_first",
@@ -93,20 +94,20 @@ MUTANTS = (
     Mutant(
         "the earlier customers of an organisation are asked for as well",
         REFRESH,
-        "customer_ids |= (record.customer_ids or set()) | {record.stripe_customer_id}",
+        "customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}",
         "customer_ids |= set()",
         f"{ORDER} -k returns_to_an_earlier",
     ),
     Mutant(
         "an event is covered by a fetch of a minute later only",
-        REFRESH,
+        DECISION,
         "record.fetched_at - CLOCK_TOLERANCE >=",
         "record.fetched_at + CLOCK_TOLERANCE >=",
         f"{ORDER} -k two_changes_in_one_second-snapshot-metadata",
     ),
     Mutant(
         "an old event costs no call to Stripe",
-        REFRESH,
+        DECISION,
         "return event.created is not None and record",
         "return False and event.created is not None and record",
         f"{RACES} -k a_minute_older",
@@ -127,10 +128,31 @@ MUTANTS = (
     ),
     Mutant(
         "a link that died is finished by whoever comes next",
-        DELIVERY,
-        "if reflected and (record is None or record.rearm_from is None):",
-        "if reflected:",
+        DECISION,
+        "if record is not None and record.rearm_from is not None:",
+        "if False:",
         f"{CRASHES} -k link",
+    ),
+    Mutant(
+        "a stale read of a recorded event does not hide a link that died",
+        DECISION,
+        "if reading.is_recorded and not reading.is_consistent:",
+        "if False:",
+        DECISIONS,
+    ),
+    Mutant(
+        "a second link does not forget the hours of the first",
+        DECISION,
+        "return since if before is None or before.rearm_from is None else min(since, before.rearm_from)",
+        "return since",
+        DECISIONS,
+    ),
+    Mutant(
+        "the hours of an ended subscription become due with the link that comes late",
+        DECISION,
+        "since = hour_of(min(subscription.started_at for subscription in fetched.all_subscriptions))",
+        "since = hour_of(fetched.subscription.started_at)",
+        DECISIONS,
     ),
     Mutant(
         "Stripe is asked once more when a customer was linked",

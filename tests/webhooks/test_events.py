@@ -12,8 +12,8 @@ import stripe
 
 from billing import stripe_secrets
 from billing.errors import NotAStripeDeliveryError
-from billing.webhooks.events import Pointer, StripeEvent, genuine_event, subscription_pointer
-from billing.webhooks.request import signed_body
+from billing.webhooks.events import Pointer, StripeEvent, subscription_pointer
+from billing.webhooks.request import genuine_event, signed_body
 
 SECRETS = ("whsec_snapshot", "whsec_thin")
 

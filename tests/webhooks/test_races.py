@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import link_customer
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
+from billing.webhooks.decision import Reading
 from programs.local.stack import Answer, Stack
 from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls, Crash, crash_before
@@ -127,9 +129,9 @@ def test_a_duplicate_has_no_second_effect_when_its_read_misses_the_events_record
     before = stack.record("acme")
     real, misses = ledger.read, iter([True])
 
-    def read(event_id: str, organization_id: str, *, consistent: bool) -> Any:
-        recorded, record = real(event_id, organization_id, consistent=consistent)
-        return recorded and not next(misses, False), record
+    def read(event_id: str, organization_id: str, *, consistent: bool) -> Reading:
+        reading = real(event_id, organization_id, consistent=consistent)
+        return replace(reading, is_recorded=reading.is_recorded and not next(misses, False))
 
     monkeypatch.setattr(ledger, "read", read)
     assert stack.deliver(delivery).outcome == "duplicate"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.exceptions import PutError
 
-from billing.tables.table import Table, TimeAttribute
+from billing.tables.table import Table, TimeAttribute, is_condition_failed
 
 # Stripe resends for 3 days by itself and for 30 by hand.
 # https://docs.stripe.com/webhooks#automatic-retries, https://docs.stripe.com/cli/events/resend
@@ -15,7 +15,7 @@ KEPT_FOR = timedelta(days=90)
 
 
 class StripeEventRecord(Table):
-    """Record that an event was worked off, and with what outcome. `report` is a meter error report as JSON."""
+    """The record of an event that was processed, with its outcome. `report` is a meter error report as JSON."""
 
     class Meta:
         """Give PynamoDB the place for the name, which is read at first use."""
@@ -69,7 +69,7 @@ def record_event(record: StripeEventRecord) -> bool:
     try:
         record.save(StripeEventRecord.event_id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
+        if is_condition_failed(error):
             return False
         raise
     return True

@@ -16,14 +16,14 @@ from pynamodb.attributes import (
 from pynamodb.exceptions import UpdateError
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from billing.tables.table import Table, TimeAttribute, client
+from billing.tables.table import Table, TimeAttribute, is_condition_failed
 
 # Into how many parts a scan is cut; the same number as there are shards of due hours.
 SEGMENTS = 16
 
 
 class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
-    """Find the organisation that has a Stripe customer."""
+    """The organisation that has a Stripe customer, by the customer."""
 
     class Meta:
         """Name the index as template.yaml does."""
@@ -35,7 +35,7 @@ class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
 
 
 class SubscriptionRecord(Table):
-    """Hold one organisation's subscription.
+    """One organisation's subscription.
 
     `version` counts the writes that came from Stripe. `customer_ids` are all customers the organisation has had here,
     so that a subscription of an earlier one is still seen. `rearm_from` is there between the write that made a
@@ -92,32 +92,26 @@ def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -
     Only their ids, customers and ends are read. The order is DynamoDB's own and stays the same; `after` continues
     behind an organisation.
     """
-    part: dict[str, Any] = {} if segment is None else {"Segment": segment, "TotalSegments": SEGMENTS}
-    if after is not None:
-        part["ExclusiveStartKey"] = {"organization_id": {"S": after}}
-    while True:
-        page = client().scan(
-            TableName=SubscriptionRecord.name(),
-            ProjectionExpression="organization_id, stripe_customer_id, ended_at",
-            ConsistentRead=True,
-            **part,
-        )
-        for item in page["Items"]:
-            yield SubscriptionRecord.from_raw_data(item)
-        if "LastEvaluatedKey" not in page:
-            return
-        part["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    yield from SubscriptionRecord.scan(
+        segment=segment,
+        total_segments=None if segment is None else SEGMENTS,
+        attributes_to_get=["organization_id", "stripe_customer_id", "ended_at"],
+        consistent_read=True,
+        last_evaluated_key=None if after is None else {"organization_id": {"S": after}},
+    )
 
 
-def forget_rearming(record: SubscriptionRecord, rearmed_from: datetime) -> None:
-    """Remove `rearm_from`, unless a later write has set it to another moment."""
+def forget_rearming(organization_id: str, rearm_from: datetime, version: float | None) -> None:
+    """Remove `rearm_from`, unless a later write has set it anew."""
+    is_this_link = SubscriptionRecord.rearm_from == rearm_from  # an earlier moment has more hours to make due
+    is_unwritten = SubscriptionRecord.version == version  # a delivery has stored another link
     try:
-        record.update(
+        SubscriptionRecord(organization_id).update(
             actions=[SubscriptionRecord.rearm_from.remove(), SubscriptionRecord.refreshing_since.remove()],
-            condition=(SubscriptionRecord.rearm_from == rearmed_from) & (SubscriptionRecord.version == record.version),
+            condition=is_this_link & is_unwritten,
         )
     except UpdateError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_condition_failed(error):
             raise
 
 
@@ -130,10 +124,10 @@ def link_customer(
     customer's subscriptions as well. `fetched_at` ends: what is stored was fetched without this customer, and an event
     of its subscriptions must not be taken as covered by it. A record that this makes has version 0.
     """
-    unchanged: Any = SubscriptionRecord.version.does_not_exist()
+    is_as_read: Any = SubscriptionRecord.version.does_not_exist()  # nobody has written the record since
     version = 0
     if before is not None and before.version is not None:
-        unchanged = SubscriptionRecord.version == before.version
+        is_as_read = SubscriptionRecord.version == before.version
         version = int(before.version) + 1
     try:
         SubscriptionRecord(organization_id).update(
@@ -145,10 +139,10 @@ def link_customer(
                 SubscriptionRecord.created_at.set(SubscriptionRecord.created_at | now),
                 SubscriptionRecord.updated_at.set(now),
             ],
-            condition=unchanged,
+            condition=is_as_read,
         )
     except UpdateError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
+        if is_condition_failed(error):
             return False
         raise
     return True

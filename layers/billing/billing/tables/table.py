@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import Attribute
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.constants import STRING
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import PynamoDBException, TransactWriteError
 from pynamodb.models import Model
 
 from billing.clock import format_time, parse_time
@@ -38,13 +38,13 @@ def connection() -> Connection:
 
 
 def client() -> DynamoDBClient:
-    """Return the botocore client below PynamoDB, for the calls that PynamoDB does not have."""
+    """Return the botocore client below PynamoDB, for PartiQL batches and batched reads over tables."""
     with _first_use:
         botocore_client: Any = _connection().client
         return botocore_client  # type: ignore[no-any-return]  # PynamoDB types its client privately
 
 
-# What DynamoDB answers when the same call may succeed a moment later.
+# What DynamoDB returns when the same call may succeed a moment later.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 _TRANSIENT = frozenset(
     {
@@ -79,8 +79,31 @@ def is_transient_code(code: str) -> bool:
     return code in _TRANSIENT
 
 
+# What DynamoDB returns where somebody else has written, or is writing, the same items.
+_OVERTAKEN = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailedException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+
+
+def is_condition_failed(error: PynamoDBException) -> bool:
+    """Say whether a single write was refused because its condition did not hold."""
+    return error.cause_response_code == "ConditionalCheckFailedException"
+
+
+def is_overtaken(error: PynamoDBException) -> bool:
+    """Say whether a write or a transaction was refused because of another one: read again, and decide anew."""
+    reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else ()
+    return not _OVERTAKEN.isdisjoint({error.cause_response_code, *(reason.code for reason in reasons if reason)})
+
+
 class Table(Model):
-    """Be a PynamoDB model whose table is named by an environment variable, read at first use."""
+    """A PynamoDB model whose table is named by an environment variable, read at first use."""
 
     environment_variable: ClassVar[str]
 
@@ -103,7 +126,7 @@ class Table(Model):
 
 
 class TimeAttribute(Attribute[datetime]):
-    """Hold a moment as `2026-11-23T08:00:00Z`."""
+    """A moment as `2026-11-23T08:00:00Z`."""
 
     attr_type = STRING
 

@@ -14,7 +14,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.transactions import TransactWrite
 
 from billing.clock import HOUR, format_time, parse_time
-from billing.tables.table import Table, TimeAttribute, connection
+from billing.tables.table import Table, TimeAttribute, connection, is_condition_failed
 
 SHARDS = 16
 
@@ -201,7 +201,7 @@ def _updated(record: UsageRecord, actions: list[Any], condition: Any) -> bool:
     try:
         record.update(actions=actions, condition=condition)
     except UpdateError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
+        if is_condition_failed(error):
             return False
         raise
     return True

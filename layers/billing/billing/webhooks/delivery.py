@@ -6,18 +6,28 @@ import random
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 from billing import clock
 from billing.errors import ContentionError, UnavailableError
 from billing.metering.plan import UNLINKED
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.subscriptions import retrieve_subscription
+from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.stripe_events import StripeEventRecord, record_event
-from billing.tables.subscriptions import SubscriptionRecord, forget_rearming, organizations_with_customer
+from billing.tables.subscriptions import forget_rearming, organizations_with_customer
 from billing.tables.usage import make_refused_due, refused_hours
 from billing.telemetry import count, logger
 from billing.webhooks import ledger
+from billing.webhooks.decision import (
+    Outcome,
+    Progress,
+    Step,
+    StoredSubscription,
+    decide,
+    is_reflected,
+    leaves_a_link,
+    was_subscribed,
+)
 from billing.webhooks.events import (
     METER_ERROR_REPORT,
     NO_METER_FOUND,
@@ -26,11 +36,9 @@ from billing.webhooks.events import (
     subscription_pointer,
 )
 from billing.webhooks.meter_errors import take_meter_errors
-from billing.webhooks.refresh import fetch, is_covered
+from billing.webhooks.refresh import fetch
 
-Outcome = Literal["processed", "duplicate", "already_reflected", "ignored"]
-
-# Together some six seconds: longer than a claim lasts, shorter than Stripe waits for the answer.
+# Together some six seconds: longer than a claim lasts, shorter than Stripe waits for the response.
 ATTEMPTS = 14
 FIRST_PAUSE_SECONDS = 0.15
 LONGEST_PAUSE_SECONDS = 0.9
@@ -39,14 +47,14 @@ INDEX_ATTEMPTS = 4
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Say what came of a delivery."""
+    """What came of a delivery."""
 
     outcome: Outcome
     organization_id: str | None = None
 
 
 def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
-    """Work off one delivery of a genuine event.
+    """Process one delivery of a genuine event.
 
     Raises:
         UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing: Stripe shall deliver again.
@@ -82,42 +90,60 @@ def _asked_of_stripe(pointer: Pointer, gateway: StripeGateway) -> Pointer:
 
 
 def _follow(event: StripeEvent, pointer: Pointer, organization_id: str, gateway: StripeGateway) -> Outcome:
-    outcome: Outcome | None = None
-    seen: int | None = None
+    """Read, decide and do, until the event has its record and its effect."""
+    progress = Progress()
     for attempt in range(ATTEMPTS):
-        recorded, record = ledger.read(event.event_id, organization_id, consistent=attempt > 0)
-        if attempt > 0 and seen is None:
-            seen = ledger.version_of(record)
-        if recorded:
-            outcome = outcome or "duplicate"
-        reflected = recorded or is_covered(event, pointer, record, seen)
-        if reflected and (record is None or record.rearm_from is None):
-            return outcome or _record(event, "already_reflected", organization_id)
-        if not reflected and _is_claimed_by_another(pointer, organization_id, record):
-            count("customer_conflict")
-            logger.error(
-                "Two organisations claim one Stripe customer; the first one keeps it",
-                extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
-            )
-            return _record(event, "ignored", organization_id)
-        if not ledger.claim(organization_id, record):
+        reading = ledger.read(event.event_id, organization_id, consistent=attempt > 0)
+        progress = progress.after(reading)
+        step = decide(event, pointer, reading, progress)
+        if step is Step.READ_AGAIN:
+            continue
+        if step is Step.END and progress.outcome:
+            return progress.outcome
+        if step is Step.RECORD_AS_REFLECTED:
+            return _record(event, "already_reflected", organization_id)
+        if step is Step.REFRESH and _is_claimed_by_another(pointer, organization_id, reading.record):
+            return _ignore_conflict(event, pointer, organization_id)
+        if not ledger.claim(organization_id, reading.record):
             _pause(attempt)
-        elif reflected and record is not None:
-            _finish_linking(record, pointer, gateway)
+        elif step is Step.FINISH_LINKING and reading.record is not None:
+            _finish_linking(reading.record, pointer, gateway)
         else:
-            fetched = fetch(gateway, organization_id, pointer, record)
-            if fetched is None:
-                count("unknown_subscription")
-                return _record(event, "ignored", organization_id)
-            now = clock.utc_now()
-            event_record = _event_record(event, "processed", organization_id, now)
-            if not ledger.write(event_record, organization_id, record, fetched, now):
+            refresh = _refresh(event, pointer, organization_id, reading.record, gateway)
+            if refresh is None:
                 _pause(attempt)
-            elif ledger.links_anew(record, fetched) or (record is not None and record.rearm_from):
-                outcome = "processed"
+            elif refresh.is_finished:
+                return refresh.outcome
             else:
-                return "processed"
+                progress = replace(progress, outcome=refresh.outcome)
     raise ContentionError(f"The subscription of {organization_id} was being changed by others {ATTEMPTS} times")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refreshed:
+    """What came of a refresh; not finished where a link is left to finish."""
+
+    outcome: Outcome
+    is_finished: bool = True
+
+
+def _refresh(
+    event: StripeEvent,
+    pointer: Pointer,
+    organization_id: str,
+    record: StoredSubscription | None,
+    gateway: StripeGateway,
+) -> _Refreshed | None:
+    """Fetch the subscription and store it with the event's record; None where another delivery came first."""
+    fetched = fetch(gateway, organization_id, pointer, record)
+    if fetched is None:
+        count("unknown_subscription")
+        return _Refreshed(_record(event, "ignored", organization_id))
+    now = clock.utc_now()
+    event_record = _event_record(event, "processed", organization_id, now)
+    if not ledger.write(event_record, organization_id, record, fetched, now):
+        return None
+    return _Refreshed("processed", is_finished=not leaves_a_link(record, fetched))
 
 
 def _pause(attempt: int) -> None:
@@ -126,37 +152,51 @@ def _pause(attempt: int) -> None:
     time.sleep(random.uniform(longest / 2, longest))  # noqa: S311  # jitter needs no secrecy
 
 
-def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: SubscriptionRecord | None) -> bool:
+def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: StoredSubscription | None) -> bool:
     """Say whether another organisation has this customer, at which the usage of one would overwrite the other's."""
     if pointer.customer_id is None or (record is not None and pointer.customer_id in (record.customer_ids or ())):
         return False
     return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})
 
 
-def _finish_linking(record: SubscriptionRecord, pointer: Pointer, gateway: StripeGateway) -> None:
+def _ignore_conflict(event: StripeEvent, pointer: Pointer, organization_id: str) -> Outcome:
+    count("customer_conflict")
+    logger.error(
+        "Two organisations claim one Stripe customer; the first one keeps it",
+        extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
+    )
+    return _record(event, "ignored", organization_id)
+
+
+def _finish_linking(record: StoredSubscription, pointer: Pointer, gateway: StripeGateway) -> None:
     """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
 
-    The hours that were refused since the subscription began become due. And Stripe is asked once more: an event that
-    came while the index did not show the customer yet found no organisation, and nobody else looks where it pointed.
+    The refused hours in which the organisation had a subscription become due. And Stripe is asked once more: an event
+    that came while the index did not show the customer yet found no organisation, and nobody else looks where it
+    pointed.
 
     Raises:
         UnavailableError: the index does not show the customer yet.
     """
+    if record.rearm_from is None:
+        return
     _wait_for_index(record)
     fetched = fetch(gateway, record.organization_id, pointer, record)
-    if fetched is not None and not ledger.is_reflected(record, fetched):
+    if fetched is not None and not is_reflected(record, fetched):
         # The loop reads the record again, and finds `rearm_from` still there.
         ledger.write(None, record.organization_id, record, fetched, clock.utc_now())
         return
-    for hour in refused_hours(record.organization_id, record.rearm_from):
-        if str(hour.refused).partition(":")[0] in UNLINKED:
+    since = max(record.rearm_from, clock.hour_of(clock.utc_now() - OLDEST_USAGE))
+    for hour in refused_hours(record.organization_id, since):
+        is_unlinked = str(hour.refused).partition(":")[0] in UNLINKED
+        if is_unlinked and fetched is not None and was_subscribed(clock.parse_time(hour.window_start), fetched):
             make_refused_due(hour)
-    forget_rearming(record, record.rearm_from)
+    forget_rearming(record.organization_id, record.rearm_from, record.version)
 
 
-def _wait_for_index(record: SubscriptionRecord) -> None:
+def _wait_for_index(record: StoredSubscription) -> None:
     for attempt in range(INDEX_ATTEMPTS):
-        if record.organization_id in organizations_with_customer(record.stripe_customer_id):
+        if record.organization_id in organizations_with_customer(record.stripe_customer_id or ""):
             return
         _pause(attempt)
     raise UnavailableError("The index by_customer does not show a new customer yet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,6 @@ from typing import Any, TypeGuard
 
 from billing.errors import NotAStripeDeliveryError
 from billing.stripe_gateway.objects import id_of
-from billing.stripe_gateway.signatures import verify_signature
-from billing.stripe_secrets import secrets_reader
 
 # DynamoDB's limit for a hash key; Stripe's ids are far shorter.
 LONGEST_ID = 255
@@ -29,7 +26,7 @@ THIN_EVENT_TYPES = (*(f"v1.{change}" for change in _SUBSCRIPTION_CHANGES), METER
 
 @dataclass(frozen=True, slots=True)
 class StripeEvent:
-    """Hold an event, snapshot or thin.
+    """An event, snapshot or thin.
 
     `created` is in Unix seconds, None where the event does not say; `subject` is the snapshot's object, or the thin
     event's related object.
@@ -44,30 +41,11 @@ class StripeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Say which subscription an event is about, as far as the event knows."""
+    """Which subscription an event is about, as far as the event knows."""
 
     subscription_id: str
     customer_id: str | None
     organization_id: str | None
-
-
-def genuine_event(body: bytes, signature_header: str | None) -> StripeEvent:
-    """Return the event, if Stripe signed it and it is one.
-
-    Raises:
-        NotAStripeDeliveryError: the signature is missing, wrong or old, or what is signed is not an event.
-        ConfigurationError: there are no signing secrets to check with.
-    """
-    secrets = secrets_reader()
-    if not verify_signature(body, signature_header, secrets.current().webhook_secrets):
-        # A rotation in progress: the newest secret may not be in the cache yet.
-        refreshed = secrets.refreshed()
-        if refreshed is None or not verify_signature(body, signature_header, refreshed.webhook_secrets):
-            raise NotAStripeDeliveryError("No signature of this body matches a signing secret, or it is too old")
-    try:
-        return read_event(json.loads(body))
-    except (ValueError, RecursionError):
-        raise NotAStripeDeliveryError("The body is not JSON") from None
 
 
 def read_event(values: Any) -> StripeEvent:

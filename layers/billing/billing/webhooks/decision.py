@@ -1,0 +1,213 @@
+"""What a delivery does next, decided from what it has read. Nothing here does I/O.
+
+`delivery.py` is a loop: it reads, asks `decide`, and does what that says, until the event has its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Literal
+
+from billing.clock import HOUR, from_unix, hour_of
+from billing.stripe_gateway.objects import StripeSubscription
+from billing.webhooks.events import Pointer, StripeEvent
+
+# Stripe's clock and ours may differ by less than this.
+CLOCK_TOLERANCE = timedelta(minutes=1)
+
+Outcome = Literal["processed", "duplicate", "already_reflected", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubscription:
+    """An organisation's record as it was read; its attributes are those of `tables.subscriptions`."""
+
+    organization_id: str
+    stripe_customer_id: str | None = None
+    stripe_subscription_id: str | None = None
+    status: str | None = None
+    current_period_start: datetime | None = None
+    current_period_end: datetime | None = None
+    cancel_at_period_end: bool | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    price_ids: Collection[str] | None = None
+    customer_ids: Collection[str] | None = None
+    fetched_at: datetime | None = None
+    fetched_from: float | None = None
+    refreshing_since: float | None = None
+    version: float | None = None
+    last_event_id: str | None = None
+    rearm_from: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a refresh found out: the subscription to follow, and when it began to ask.
+
+    `all_subscriptions` are those of all `customer_ids` that the organisation has had, ended ones too.
+    """
+
+    subscription: StripeSubscription
+    all_subscriptions: Sequence[StripeSubscription]
+    customer_ids: Collection[str]
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one read of the tables showed: whether the event has its record, and the organisation's."""
+
+    is_recorded: bool
+    record: StoredSubscription | None
+    is_consistent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What this delivery knows already.
+
+    `outcome` is there once the event has its record and only the link is left to finish. `seen` is the version that
+    was there, read consistently, when the event had reached us already.
+    """
+
+    outcome: Outcome | None = None
+    seen: int | None = None
+
+    def after(self, reading: Reading) -> Progress:
+        """Return what is known after one more read."""
+        outcome = self.outcome or ("duplicate" if reading.is_recorded else None)
+        seen = version_of(reading.record) if self.seen is None and reading.is_consistent else self.seen
+        return Progress(outcome, seen)
+
+
+class Step(Enum):
+    """What to do next."""
+
+    END = "everything is done; the outcome is the progress's"
+    RECORD_AS_REFLECTED = "record the event: the stored subscription has its news already"
+    READ_AGAIN = "read consistently: an older record may hide a link that is not finished"
+    FINISH_LINKING = "do what a new customer or subscription asks for"
+    REFRESH = "fetch the subscription from Stripe and store it with the event's record"
+
+
+def decide(event: StripeEvent, pointer: Pointer, reading: Reading, progress: Progress) -> Step:
+    """Return the next step of a delivery; `progress` includes the reading."""
+    record = reading.record
+    if reading.is_recorded and not reading.is_consistent:
+        return Step.READ_AGAIN
+    if not reading.is_recorded and not is_covered(event, pointer, record, progress.seen):
+        return Step.REFRESH
+    if record is not None and record.rearm_from is not None:
+        return Step.FINISH_LINKING
+    return Step.END if progress.outcome else Step.RECORD_AS_REFLECTED
+
+
+def is_covered(event: StripeEvent, pointer: Pointer, record: StoredSubscription | None, seen: int | None) -> bool:
+    """Say whether the stored record was fetched after everything that this event could tell.
+
+    It was, where the fetch began a minute after Stripe created the event; or where the fetch began from a version that
+    is newer than `seen`.
+    """
+    if record is None or record.fetched_at is None or pointer.customer_id not in (record.customer_ids or ()):
+        return False
+    if seen is not None and record.fetched_from is not None and record.fetched_from > seen:
+        return True
+    return event.created is not None and record.fetched_at - CLOCK_TOLERANCE >= from_unix(event.created)
+
+
+def newest_living(subscriptions: Iterable[StripeSubscription]) -> StripeSubscription:
+    """Return the newest subscription that can bill; else the newest that may yet, else the newest of the ended.
+
+    A second checkout whose first payment is open (`incomplete`) does not hide the subscription that is being used.
+    """
+
+    def rank(subscription: StripeSubscription) -> tuple[int, int, str]:
+        living = 0 if not subscription.is_living else 1 if subscription.status == "incomplete" else 2
+        return living, subscription.created, subscription.subscription_id
+
+    return max(subscriptions, key=rank)
+
+
+def version_of(record: StoredSubscription | None) -> int:
+    """Return the record's version; 0 where nothing was written yet."""
+    return int(record.version) if record is not None and record.version is not None else 0
+
+
+def links_anew(before: StoredSubscription | None, fetched: Fetched) -> bool:
+    """Say whether refused hours may have become billable: another customer or subscription, or one living again."""
+    now = fetched.subscription
+    return (
+        before is None
+        or before.stripe_customer_id != now.customer_id
+        or before.stripe_subscription_id != now.subscription_id
+        or (before.ended_at is not None and now.ended_at is None)
+    )
+
+
+def leaves_a_link(before: StoredSubscription | None, fetched: Fetched) -> bool:
+    """Say whether a link is left to finish once this is stored."""
+    return links_anew(before, fetched) or (before is not None and before.rearm_from is not None)
+
+
+def is_reflected(before: StoredSubscription, fetched: Fetched) -> bool:
+    """Say whether the record already holds what was fetched."""
+    return all(getattr(before, name) == value for name, value in _attributes(fetched).items())
+
+
+def changes(before: StoredSubscription | None, fetched: Fetched, event_id: str | None, now: datetime) -> dict[str, Any]:
+    """Return the attributes that storing what was fetched sets, or (None) removes.
+
+    The write needs that nobody has written since `before`: so what is as it was before need not be written.
+    """
+    values: dict[str, Any] = {
+        **{name: value for name, value in _attributes(fetched).items() if getattr(before, name, None) != value},
+        "fetched_at": fetched.fetched_at,
+        "fetched_from": version_of(before),
+        "refreshing_since": None,
+        "version": version_of(before) + 1,
+        "updated_at": now,
+    }
+    if before is None or before.created_at is None:
+        values["created_at"] = now
+    if event_id is not None:
+        values["last_event_id"] = event_id
+    if links_anew(before, fetched):
+        values["rearm_from"] = _rearm_from(before, fetched)
+    return values
+
+
+def _rearm_from(before: StoredSubscription | None, fetched: Fetched) -> datetime:
+    """Return from when refused hours may be billable: also those of a link that was not finished, or never made."""
+    since = hour_of(min(subscription.started_at for subscription in fetched.all_subscriptions))
+    return since if before is None or before.rearm_from is None else min(since, before.rearm_from)
+
+
+def was_subscribed(window_start: datetime, fetched: Fetched) -> bool:
+    """Say whether the organisation had a subscription in an hour, or in a part of it."""
+    return any(
+        subscription.started_at < window_start + HOUR
+        and (subscription.ended_at is None or subscription.ended_at > window_start)
+        for subscription in fetched.all_subscriptions
+    )
+
+
+def _attributes(fetched: Fetched) -> dict[str, Any]:
+    subscription = fetched.subscription
+    return {
+        "stripe_customer_id": subscription.customer_id,
+        "stripe_subscription_id": subscription.subscription_id,
+        "status": subscription.status,
+        "current_period_start": subscription.current_period_start,
+        "current_period_end": subscription.current_period_end,
+        "cancel_at_period_end": subscription.cancel_at_period_end,
+        "started_at": subscription.started_at,
+        "ended_at": subscription.ended_at,
+        "price_ids": list(subscription.price_ids),
+        "customer_ids": set(fetched.customer_ids),
+    }

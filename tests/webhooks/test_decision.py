@@ -1,0 +1,179 @@
+"""What a delivery does next: every way out, without a database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from billing.stripe_gateway.objects import StripeSubscription
+from billing.webhooks.decision import (
+    Fetched,
+    Progress,
+    Reading,
+    Step,
+    StoredSubscription,
+    changes,
+    decide,
+    leaves_a_link,
+    newest_living,
+    was_subscribed,
+)
+from billing.webhooks.events import Pointer, StripeEvent
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+POINTER = Pointer("sub_1", "cus_1", None)
+EVENT = StripeEvent("evt_1", "customer.subscription.updated", int(NOON.timestamp()), is_thin=False, subject={})
+STORED = StoredSubscription(
+    "acme",
+    stripe_customer_id="cus_1",
+    stripe_subscription_id="sub_1",
+    customer_ids={"cus_1"},
+    fetched_at=NOON - HOUR,
+    fetched_from=6,
+    version=7,
+)
+COVERING = replace(STORED, fetched_at=NOON + timedelta(minutes=1))
+LINKING = replace(COVERING, rearm_from=NOON - HOUR)
+
+
+def subscription(**changes: Any) -> StripeSubscription:
+    values: dict[str, Any] = {
+        "subscription_id": "sub_1",
+        "customer_id": "cus_1",
+        "organization_id": None,
+        "status": "active",
+        "created": int(NOON.timestamp()),
+        "started_at": NOON,
+        "current_period_start": NOON,
+        "current_period_end": NOON + timedelta(days=30),
+        "cancel_at_period_end": False,
+        "ended_at": None,
+        "price_ids": ("price_1",),
+    }
+    return StripeSubscription(**(values | changes))
+
+
+def fetched(*subscriptions: StripeSubscription) -> Fetched:
+    return Fetched(newest_living(subscriptions), subscriptions, {"cus_1"}, NOON)
+
+
+def step(
+    record: StoredSubscription | None,
+    *,
+    is_recorded: bool = False,
+    is_consistent: bool = True,
+    progress: Progress | None = None,
+    event: StripeEvent = EVENT,
+) -> Step:
+    reading = Reading(is_recorded, record, is_consistent)
+    return decide(event, POINTER, reading, (progress or Progress()).after(reading))
+
+
+@pytest.mark.parametrize(
+    ("record", "is_recorded", "is_consistent", "expected"),
+    [
+        (None, False, False, Step.REFRESH),
+        (STORED, False, False, Step.REFRESH),
+        (LINKING, False, False, Step.FINISH_LINKING),
+        (COVERING, False, False, Step.RECORD_AS_REFLECTED),
+        (COVERING, True, True, Step.END),
+        (None, True, True, Step.END),
+        (LINKING, True, True, Step.FINISH_LINKING),
+        (STORED, True, False, Step.READ_AGAIN),
+        (LINKING, True, False, Step.READ_AGAIN),
+        (None, True, False, Step.READ_AGAIN),
+        (replace(COVERING, customer_ids={"cus_other"}), False, True, Step.REFRESH),
+        (replace(COVERING, customer_ids=None), False, True, Step.REFRESH),
+        (replace(COVERING, fetched_at=None), False, True, Step.REFRESH),
+        (replace(COVERING, fetched_at=NOON + timedelta(seconds=59)), False, True, Step.REFRESH),
+    ],
+)
+def test_every_reading_has_its_step(
+    record: StoredSubscription | None, is_recorded: bool, is_consistent: bool, expected: Step
+) -> None:
+    assert step(record, is_recorded=is_recorded, is_consistent=is_consistent) is expected
+
+
+def test_an_event_without_a_time_is_covered_only_by_a_fetch_from_a_newer_version() -> None:
+    timeless = replace(EVENT, created=None)
+
+    assert step(COVERING, event=timeless) is Step.REFRESH
+    assert step(replace(COVERING, fetched_from=6), event=timeless, progress=Progress(seen=6)) is Step.REFRESH
+    assert (
+        step(replace(COVERING, fetched_from=7), event=timeless, progress=Progress(seen=6)) is Step.RECORD_AS_REFLECTED
+    )
+
+
+def test_the_version_that_was_seen_is_that_of_the_first_consistent_read() -> None:
+    progress = Progress().after(Reading(False, STORED, is_consistent=False))
+    assert progress.seen is None
+    progress = progress.after(Reading(False, replace(STORED, version=8), is_consistent=True))
+    assert progress.seen == 8
+    assert progress.after(Reading(False, replace(STORED, version=9), is_consistent=True)).seen == 8
+
+
+def test_the_outcome_stays_that_of_this_delivery_when_its_own_record_is_read_again() -> None:
+    progress = Progress(outcome="processed").after(Reading(True, COVERING, is_consistent=True))
+
+    assert progress.outcome == "processed"
+    assert step(COVERING, is_recorded=True, progress=progress) is Step.END
+
+
+@pytest.mark.parametrize(
+    ("before", "links"),
+    [
+        (None, True),
+        (STORED, False),
+        (replace(STORED, stripe_customer_id="cus_0"), True),
+        (replace(STORED, stripe_subscription_id="sub_0"), True),
+        (replace(STORED, ended_at=NOON - HOUR), True),
+        (replace(STORED, rearm_from=NOON - HOUR), True),
+    ],
+)
+def test_a_link_is_left_to_finish_when_refused_hours_may_have_become_billable(
+    before: StoredSubscription | None, links: bool
+) -> None:
+    assert leaves_a_link(before, fetched(subscription())) is links
+
+
+def test_what_is_as_it_was_is_not_written() -> None:
+    values = changes(STORED, fetched(subscription()), "evt_1", NOON)
+
+    assert (values["version"], values["fetched_from"], values["last_event_id"]) == (8, 7, "evt_1")
+    assert {"stripe_customer_id", "stripe_subscription_id", "customer_ids", "rearm_from"}.isdisjoint(values)
+
+
+def test_a_second_link_keeps_the_hours_of_one_that_was_not_finished() -> None:
+    unfinished = replace(STORED, stripe_subscription_id="sub_0", rearm_from=NOON - 7 * HOUR)
+
+    assert changes(unfinished, fetched(subscription()), "evt_1", NOON)["rearm_from"] == NOON - 7 * HOUR
+
+
+def test_the_first_link_reaches_back_to_a_subscription_that_no_event_told_of() -> None:
+    earlier = subscription(
+        subscription_id="sub_0",
+        status="canceled",
+        created=1,
+        started_at=NOON - 7 * HOUR + timedelta(minutes=10),
+        ended_at=NOON - 4 * HOUR + timedelta(minutes=10),
+    )
+    both = fetched(earlier, subscription())
+
+    assert changes(None, both, "evt_1", NOON)["rearm_from"] == NOON - 7 * HOUR
+    hours = [-8, -7, -6, -4, -3, -1, 0]
+    assert [hour for hour in hours if was_subscribed(NOON + hour * HOUR, both)] == [-7, -6, -4, 0]
+
+
+def test_a_living_subscription_is_followed_before_one_that_may_yet_live_and_before_the_ended() -> None:
+    ended = subscription(subscription_id="sub_3", status="canceled", created=3)
+    incomplete = subscription(subscription_id="sub_2", status="incomplete", created=2)
+    older, newer = subscription(subscription_id="sub_0", created=0), subscription(created=1)
+
+    assert newest_living([ended, older, incomplete, newer]).subscription_id == "sub_1"
+    assert newest_living([ended, incomplete]).subscription_id == "sub_2"
+    assert newest_living([ended]).subscription_id == "sub_3"
