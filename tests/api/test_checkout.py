@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from billing.api.checkout import open_checkout
+from billing.meters import METERS
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.customers import find_customer
 from billing.stripe_gateway.objects import CheckoutSession
@@ -172,7 +173,7 @@ def test_checkout_gives_a_price_that_is_not_metered_a_quantity(
     opened = api.call("POST", CHECKOUT, _request(stack, price_ids=[base, *stack.prices.values()]))
     assert opened.status == 201
     lines = account.checkout_sessions.line_items(opened.body["checkout_session_id"])["data"]
-    assert [line["quantity"] for line in lines] == [1, None, None]
+    assert [line["quantity"] for line in lines] == [1, *[None] * len(METERS)]
 
 
 @pytest.mark.parametrize(

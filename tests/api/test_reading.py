@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from billing import clock, record_active_sensors, record_readings
+from billing.meters import METERS
 from billing.tables.usage import UsageRecord
 from programs.local.http_api import HttpApi
 from programs.local.stack import Stack
@@ -47,7 +48,8 @@ def test_usage_tells_what_was_counted_reported_due_and_refused(stack: Stack, api
     assert reported["counted"] == reported["reported"] == {"active_sensors": 5, "temperature_readings": 100}
     assert reported["reported_at"] == "2026-11-23T09:05:00Z"
     assert (due["counted"], due["reported"]) == ({"active_sensors": 4, "temperature_readings": 10}, {})
-    assert answer.body["totals"] == {
+    unused = {meter.event_name: {"formula": meter.formula, "counted": 0, "reported": 0} for meter in METERS}
+    assert answer.body["totals"] == unused | {
         "active_sensors": {"formula": "last", "counted": 4, "reported": 5},
         "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100},
     }

@@ -13,6 +13,7 @@ from moto import mock_aws
 from billing import record_readings
 from billing.clock import format_time
 from billing.errors import RefusedError
+from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import SUMMARY_LAG
 from billing.reconciliation.invocation import carry_out
@@ -331,7 +332,7 @@ def test_a_month_of_hours_is_read_page_by_page(stack: Stack, dynamodb: DynamoDBC
 
     assert stack.reconcile(start=format_time(hours[-1]))["hours"] == 250
     pages = stack.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
-    assert len(pages) == 2 * 3
+    assert len(pages) == len(METERS) * 3
 
 
 def test_calls_are_paced_to_stripes_limit(reported: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +351,7 @@ def test_calls_are_paced_to_stripes_limit(reported: Stack, monkeypatch: pytest.M
 
     asked = reported.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
     assert rates == [25 / 5]
-    assert sum(waited) == len(asked) == 6
+    assert sum(waited) == len(asked) == 3 * len(METERS)
 
 
 @pytest.fixture
@@ -382,7 +383,7 @@ def test_every_organisation_is_compared_once_when_the_queue_carries_the_parts(
     assert process(reported, queue) == SEGMENTS
 
     asked = reported.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
-    assert len(asked) == len({(request.path, request.params["customer"]) for request in asked}) == 6
+    assert len(asked) == len({(request.path, request.params["customer"]) for request in asked}) == 3 * len(METERS)
     reported.meter()
     assert differences(reported) == []
 
@@ -416,7 +417,7 @@ def test_the_rest_goes_on_in_another_message_when_the_time_is_over(
             messages += 1
 
     asked = reported.simulator.requests.to("GET /v1/billing/meters/{id}/event_summaries")
-    assert len(asked) == len({(request.path, request.params["customer"]) for request in asked}) == 2 * 43
+    assert len(asked) == len({(request.path, request.params["customer"]) for request in asked}) == len(METERS) * 43
     assert messages > SEGMENTS
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from billing.metering.meter_check import check_meters
+from billing.meters import METERS
 from billing.stripe_gateway.calls import API_VERSION, StripeGateway
 from billing.stripe_gateway.meters import list_meters
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
-from operations.provisioning.catalogue import DEFAULT_PATH
+from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from stripe_simulator import Simulator
 from tests.operations.conftest import (
     WEBHOOK_URL,
@@ -39,13 +40,14 @@ def test_apply_makes_the_account_and_again_changes_nothing(
     assert (ran.code, set(actions_of(ran.json["steps"]).values())) == (0, {"keep"})
 
     gateway = StripeGateway("sk_test_x", simulator.base_url)
-    assert set(check_meters(list_meters(gateway))) == {"active_sensors", "temperature_readings"}
+    assert set(check_meters(list_meters(gateway))) == {meter.event_name for meter in METERS}
     assert {meter.event_time_window for meter in list_meters(gateway)} == {"hour"}
     prices = simulator.account.prices.objects
-    assert {prices[price_id]["lookup_key"]: prices[price_id]["unit_amount_decimal"] for price_id in prices} == {
-        "active_sensors_monthly": "150",
-        "temperature_readings_monthly": "0.05",
-    }
+    sold = [price for product in read_catalogue().products for price in product.prices]
+    amounts = {prices[price_id]["lookup_key"]: prices[price_id]["unit_amount_decimal"] for price_id in prices}
+    assert amounts == {price.lookup_key: f"{price.unit_amount:f}" for price in sold}
+    assert amounts["active_sensors_monthly"] == "150"
+    assert amounts["temperature_readings_monthly"] == "0.05"
     assert ran.json["price_ids"] == {price["lookup_key"]: price["id"] for price in prices.values()}
 
     snapshot, thin = sorted(destinations_of(simulator), key=lambda destination: destination.payload)
@@ -88,7 +90,10 @@ def test_a_meter_that_would_bill_wrongly_is_refused_and_nothing_is_changed(
 def test_drift_is_told_and_mended(simulator: Simulator, secrets_manager: Any, operate: Operate) -> None:
     operate("provision", "--webhook-url", WEBHOOK_URL, "--apply")
     account = simulator.account
-    meter, other = list(account.meters.objects.values())
+    meter, other = (
+        next(meter for meter in account.meters.objects.values() if meter["event_name"] == event_name)
+        for event_name in ("active_sensors", "temperature_readings")
+    )
     account.meters.update(meter["id"], {"display_name": "Sensors"})
     account.meters.deactivate(other["id"])
     account.products.update("sensor_monitoring", {"name": "Old name", "active": "false"})
@@ -145,7 +150,7 @@ def test_an_interrupted_apply_is_finished_by_the_next(
     assert rule_v2.used > 0
     simulator.faults.clear()
     assert operate("--json", "provision", "--webhook-url", WEBHOOK_URL, "--check").code == 0
-    assert len(simulator.account.meters.objects) == len(simulator.account.prices.objects) == 2
+    assert len(simulator.account.meters.objects) == len(simulator.account.prices.objects) == len(METERS)
     signing = {destination.secret for destination in destinations_of(simulator)}
     assert len(signing) == 2
     assert signing <= set(stored_secrets(secrets_manager)["webhook_secrets"])

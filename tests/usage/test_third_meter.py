@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # Names that are words of DynamoDB's or Python's own, or no identifiers at all.
-NEW_METERS = {"humidity_readings": "sum", "api-calls": "sum", "value": "last", "count": "last"}
+NEW_METERS = {"pressure_readings": "sum", "api-calls": "sum", "value": "last", "count": "last"}
 
 PROGRAM = """
 import os
@@ -76,7 +76,7 @@ def test_more_meters_are_billed_when_each_has_its_two_lines(layer: Path, dynamod
     assert counted == [
         ["active_sensors", "100", "100"],
         ["temperature_readings", "111", "111"],
-        ["humidity_readings", "112", "112"],
+        ["pressure_readings", "112", "112"],
         ["api-calls", "113", "113"],
         ["value", "100", "100"],
         ["count", "100", "100"],
