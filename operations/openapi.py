@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
+from billing.api.routes import app
 from billing.telemetry import logger
 
 TITLE = "Billing API"
@@ -17,8 +17,7 @@ DESCRIPTION = (
 
 
 def document() -> dict[str, Any]:
-    """Return the document, made from the routes and models of the function itself."""
-    app = importlib.import_module("functions.billing_api.app").app
+    """Return the document, made from the routes and models themselves."""
     text = app.get_openapi_json_schema(title=TITLE, version=VERSION, description=DESCRIPTION)
     made: dict[str, Any] = json.loads(text)
     for operations in made["paths"].values():
@@ -38,7 +37,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop_unused_schemas(made: dict[str, Any]) -> None:
-    """Remove the schemas of Powertools' own error answers, which ours replace."""
+    """Remove the schemas of Powertools' own error responses, which ours replace."""
     schemas = made["components"]["schemas"]
     while unused := [name for name in schemas if f'"#/components/schemas/{name}"' not in json.dumps(made)]:
         for name in unused:

@@ -85,7 +85,7 @@ def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack, mon
 
     with ThreadPoolExecutor(12) as executor:
         opened_sessions = list(executor.map(opened, range(12)))
-    assert len({session.session_id for session in opened_sessions}) == 12
+    assert len({session.checkout_session_id for session in opened_sessions}) == 12
     assert len(_customers(stack)) == 1
     assert {session["customer"] for session in _sessions(stack)} == set(_customers(stack))
     assert stack.record("acme").version == 0

@@ -18,7 +18,7 @@ def _operations(**parameters: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _routes_of_the_code() -> set[tuple[str, str]]:
-    source = (ROOT / "functions" / "billing_api" / "app.py").read_text(encoding="utf-8")
+    source = (ROOT / "layers" / "billing" / "billing" / "api" / "routes.py").read_text(encoding="utf-8")
     found = re.findall(r'^@app\.(get|post|put|patch|delete)\(\s*"([^"]+)"', source, re.MULTILINE)
     return {(method, path.replace("<", "{").replace(">", "}")) for method, path in found}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Formula = Literal["last", "sum"]
+
 
 @dataclass(frozen=True, slots=True)
 class Meter:
@@ -15,7 +17,7 @@ class Meter:
     """
 
     event_name: str
-    formula: Literal["last", "sum"]
+    formula: Formula
     display_name: str
 
 

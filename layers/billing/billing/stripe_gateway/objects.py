@@ -50,7 +50,7 @@ class StripeMeter:
 class CheckoutSession:
     """An open checkout session: where its buyer pays, and until when."""
 
-    session_id: str
+    checkout_session_id: str
     url: str
     expires_at: datetime
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from billing.meters import METERS
+from billing.meters import METERS, Formula
 from billing.tables.usage import UsageRecord, hours_between
 
 State = Literal["due", "refused", "reported", "unreported"]
@@ -17,7 +17,7 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class HourOfUsage:
-    """Hold an hour: counts and reported totals by meter.
+    """An hour: counts and reported totals by meter.
 
     `state`: `due` = the next run sends it (or, still open, the one after it ends); `refused` = it cannot be billed, and
     `reason` says why; `reported` = Stripe has these totals; `unreported` = Stripe has others and no run will tell it,
@@ -34,9 +34,9 @@ class HourOfUsage:
 
 @dataclass(frozen=True, slots=True)
 class MeterTotal:
-    """Hold a meter over a range, as Stripe aggregates it: `sum` adds the hours up, `last` is the last hour's number."""
+    """A meter over a range, as Stripe aggregates it: `sum` adds the hours up, `last` is the last hour's number."""
 
-    formula: Literal["last", "sum"]
+    formula: Formula
     counted: Number
     reported: int
 
@@ -80,5 +80,5 @@ def _state(record: UsageRecord, counted: Mapping[str, Number], reported: Mapping
     if record.refused:
         return "refused"
     to_bill = {name: max(0, math.floor(count)) for name, count in counted.items()}
-    is_told = all(reported.get(name) == total for name, total in to_bill.items())
-    return "reported" if is_told else "unreported"
+    is_reported = all(reported.get(name) == total for name, total in to_bill.items())
+    return "reported" if is_reported else "unreported"

@@ -1,0 +1,136 @@
+"""What the billing API takes and returns: requests, responses, and the rules of their fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from billing.meters import Formula
+from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
+from billing.usage.reading import State
+
+TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
+
+OrganizationId = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=LONGEST_ORGANIZATION_ID,
+        pattern=ORGANIZATION_ID,
+        description="The organisation, by the id under which its usage is recorded.",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]+$",
+        description="The same key again within 24 hours gets the same session. Without one, every request opens one.",
+    ),
+]
+Address = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://app.example.com/billing"])]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Stored(BaseModel):
+    """A response that takes its fields, by name, from what was read."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class CheckoutRequest(_Body):
+    """The wish for a page on which the organisation subscribes."""
+
+    price_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
+    success_url: Address
+    cancel_url: Address
+
+
+class PortalRequest(_Body):
+    """The wish for a page on which the organisation manages its subscription."""
+
+    return_url: Address
+
+
+class CheckoutSessionResponse(_Stored):
+    """Where the buyer is to be sent, and until when."""
+
+    checkout_session_id: str
+    url: str
+    expires_at: datetime
+
+
+class PortalSessionResponse(BaseModel):
+    """Where the customer is to be sent."""
+
+    url: str
+
+
+class SubscriptionResponse(_Stored):
+    """A subscription as Stripe had it at `fetched_at`."""
+
+    organization_id: str
+    stripe_customer_id: str | None
+    stripe_subscription_id: str
+    status: str | None
+    price_ids: Annotated[list[str], BeforeValidator(lambda price_ids: list(price_ids or ()))]
+    started_at: datetime | None
+    current_period_start: datetime | None
+    current_period_end: datetime | None
+    cancel_at_period_end: Annotated[bool, BeforeValidator(bool)]
+    ended_at: datetime | None
+    fetched_at: datetime | None
+
+
+class UsageHourResponse(_Stored):
+    """One hour: what was counted, what Stripe was told, and what is in the way."""
+
+    window_start: datetime
+    state: State
+    counted: dict[str, int | float]
+    reported: dict[str, int]
+    reason: str | None
+    reported_at: datetime | None
+
+
+class UsageTotalResponse(_Stored):
+    """A meter's total over the whole range: the hours added up (`sum`), or the last hour's number (`last`)."""
+
+    formula: Formula
+    counted: int | float
+    reported: int
+
+
+class UsageResponse(BaseModel):
+    """A range of hours, page by page; `totals` are those of the whole range, on every page."""
+
+    organization_id: str
+    start: datetime
+    end: datetime
+    totals: dict[str, UsageTotalResponse]
+    hours: list[UsageHourResponse]
+    next_cursor: str | None
+
+
+class FieldProblem(BaseModel):
+    """A part of the request and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong: https://www.rfc-editor.org/rfc/rfc9457."""
+
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None

@@ -1,0 +1,135 @@
+"""What the billing API returns where it cannot do what was asked: RFC 9457's problems, one for each error.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestValidationError,
+    ResponseValidationError,
+)
+
+from billing.api.authorization import NotYoursError
+from billing.errors import (
+    AlreadySubscribedError,
+    BillingError,
+    InvalidRequestError,
+    KeyReusedError,
+    NotSubscribedError,
+    StripeRefusedError,
+    UnavailableError,
+)
+from billing.tables.table import is_transient
+from billing.telemetry import described, logger
+
+PROBLEM = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+TITLES = {
+    HTTPStatus.BAD_REQUEST: "The request cannot be read",
+    HTTPStatus.FORBIDDEN: "Not this caller's organisation",
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.CONFLICT: "There is a subscription already",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be JSON",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The request breaks a rule",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something is wrong on our side",
+    HTTPStatus.BAD_GATEWAY: "Stripe refuses",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Not possible at this moment",
+}
+
+
+class RefusedBodyError(Exception):
+    """The refusal to look into a body, with the status of the response."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def add_problems(app: APIGatewayHttpResolver) -> None:
+    """Give every error that a route may raise its response."""
+    for error_class, respond in (
+        (RequestValidationError, _invalid),
+        (NotFoundError, _no_such_route),
+        (NotYoursError, _not_yours),
+        (BillingError, _billing),
+        # A wrong response of ours is no error of the caller's.
+        (ResponseValidationError, _defect),
+        (Exception, _other),
+    ):
+        app.exception_handler(error_class)(respond)
+
+
+def problem(
+    status: HTTPStatus, detail: str, errors: list[dict[str, str]] | None = None, headers: dict[str, str] | None = None
+) -> Response[str]:
+    """Return a problem; `errors` names the fields that break a rule."""
+    body: dict[str, Any] = {"title": TITLES[status], "status": status.value, "detail": detail}
+    if errors:
+        body["errors"] = errors
+    return Response(status.value, PROBLEM, json.dumps(body), headers=headers)
+
+
+def _invalid(error: RequestValidationError) -> Response[str]:
+    # The messages are pydantic's about the rule; what was sent is not repeated.
+    errors = [
+        {"field": ".".join(str(part) for part in each["loc"]), "message": str(each.get("msg", "Invalid"))}
+        for each in error.errors()
+    ]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", errors)
+
+
+def _no_such_route(_: NotFoundError) -> Response[str]:
+    return problem(HTTPStatus.NOT_FOUND, "The API has no such path")
+
+
+def _not_yours(_: NotYoursError) -> Response[str]:
+    return problem(HTTPStatus.FORBIDDEN, "The caller may not act for this organisation")
+
+
+def _billing(error: BillingError) -> Response[str]:
+    match error:
+        case InvalidRequestError():
+            field = [{"field": error.field, "message": str(error)}]
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)
+        case NotSubscribedError():
+            return problem(HTTPStatus.NOT_FOUND, str(error))
+        case AlreadySubscribedError():
+            return problem(HTTPStatus.CONFLICT, str(error))
+        case KeyReusedError():
+            field = [{"field": "header.idempotency-key", "message": "It came before with another request"}]
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)
+        case StripeRefusedError():
+            logger.error("Stripe refuses a request of the API", extra={"code": error.code} | described(error))
+            return problem(HTTPStatus.BAD_GATEWAY, f"Stripe's error code: {error.code or 'none'}")
+        case UnavailableError():
+            return _unavailable(error)
+    return _defect(error)
+
+
+def _other(error: Exception) -> Response[str]:
+    return _unavailable(error) if is_transient(error) else _defect(error)
+
+
+def _unavailable(error: Exception) -> Response[str]:
+    logger.warning("A request cannot be answered now", extra=described(error))
+    again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The same request later can succeed", headers=again)
+
+
+def _defect(error: Exception) -> Response[str]:
+    logger.error("A request failed", extra=described(error))
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+
+
+def plain_problem(status: HTTPStatus, detail: str) -> dict[str, Any]:
+    """Return a problem as API Gateway takes it, for what never reached a route."""
+    response = problem(status, detail)
+    return {"statusCode": status.value, "headers": {"Content-Type": PROBLEM}, "body": response.body}

@@ -1,0 +1,193 @@
+"""The routes of the billing API (docs/api.md): from a request's body to the models of its response."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import BaseModel
+
+from billing.api.authorization import authorize
+from billing.api.models import (
+    TIME,
+    CheckoutRequest,
+    CheckoutSessionResponse,
+    IdempotencyKey,
+    OrganizationId,
+    PortalRequest,
+    PortalSessionResponse,
+    Problem,
+    SubscriptionResponse,
+    UsageHourResponse,
+    UsageResponse,
+    UsageTotalResponse,
+)
+from billing.api.problems import PROBLEM, TITLES, RefusedBodyError, add_problems, plain_problem
+from billing.api.requests import read_range
+from billing.errors import NotSubscribedError
+from billing.tables.subscriptions import SubscriptionRecord
+from billing.telemetry import described, logger
+from billing.usage.reading import totals, usage_between
+
+
+def _json_object(text: str) -> Any:
+    """Read a body; a list would be taken for its first element."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise json.JSONDecodeError("The body must be a JSON object", text, 0)
+    return value
+
+
+app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=_json_object)
+app.use(middlewares=[authorize])
+add_problems(app)
+
+
+def respond(event: Any, context: Any) -> dict[str, Any]:
+    """Respond to a request as API Gateway hands it over; whatever goes wrong becomes a problem, never an exception."""
+    try:
+        return app.resolve(_readable(event), context)
+    except RefusedBodyError as error:
+        return plain_problem(error.status, str(error))
+    except Exception as error:
+        logger.error("A request failed", extra=described(error))
+        return plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+
+
+def _readable(event: Any) -> Any:
+    """Return the request with its body as text: API Gateway hands over some bodies in base64.
+
+    Raises:
+        RefusedBodyError: it is no text, or not said to be JSON; Powertools would also read forms.
+    """
+    if not isinstance(event, Mapping) or not event.get("body"):
+        return event
+    content_type = (event.get("headers") or {}).get("content-type", "application/json")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise RefusedBodyError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")
+    if not event.get("isBase64Encoded"):
+        return event
+    try:
+        text = base64.b64decode(event["body"], validate=True).decode()
+    except ValueError:
+        raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "The body is not what its encoding says") from None
+    return {**event, "body": text, "isBase64Encoded": False}
+
+
+def _responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
+    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
+    # 404: also an id with characters that no route takes.
+    always = (
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+    problems: dict[int, Any] = {
+        error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
+        for error in sorted({*always, *errors})
+    }
+    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
+
+
+_OF_STRIPE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+@app.post(
+    "/organizations/<organization_id>/checkout-sessions",
+    status_code=201,
+    operation_id="openCheckoutSession",
+    summary="Open a page on which the organisation subscribes",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(201, CheckoutSessionResponse, "The page is open", HTTPStatus.CONFLICT, *_OF_STRIPE),
+)
+def open_checkout_session(
+    organization_id: OrganizationId, body: CheckoutRequest, idempotency_key: IdempotencyKey = None
+) -> CheckoutSessionResponse:
+    """Open a checkout session; the webhook tells what came of it."""
+    # Imported here: importing stripe takes longer than everything else, and reading usage needs none of it.
+    from billing.api.checkout import open_checkout
+    from billing.stripe_gateway.calls import stripe_gateway
+
+    session = open_checkout(
+        organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway()
+    )
+    return CheckoutSessionResponse.model_validate(session)
+
+
+@app.post(
+    "/organizations/<organization_id>/portal-sessions",
+    status_code=201,
+    operation_id="openPortalSession",
+    summary="Open a page on which the organisation manages its subscription",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(201, PortalSessionResponse, "The page is open", *_OF_STRIPE),
+)
+def open_portal_session(
+    organization_id: OrganizationId, body: PortalRequest, idempotency_key: IdempotencyKey = None
+) -> PortalSessionResponse:
+    """Open a session of Stripe's customer portal."""
+    from billing.api.checkout import open_portal
+    from billing.stripe_gateway.calls import stripe_gateway
+
+    return PortalSessionResponse(url=open_portal(organization_id, body.return_url, idempotency_key, stripe_gateway()))
+
+
+@app.get(
+    "/organizations/<organization_id>/subscription",
+    operation_id="getSubscription",
+    summary="Read the organisation's subscription",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, SubscriptionResponse, "The subscription", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
+    """Read the organisation's subscription as Stripe had it when its last event came."""
+    record = SubscriptionRecord.of(organization_id)
+    if record is None or not record.stripe_subscription_id:
+        raise NotSubscribedError("The organisation has no subscription")
+    return SubscriptionResponse.model_validate(record)
+
+
+@app.get(
+    "/organizations/<organization_id>/usage",
+    operation_id="getUsage",
+    summary="Read what the organisation used, hour by hour",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, UsageResponse, "A page of hours", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_usage(
+    organization_id: OrganizationId,
+    start: Annotated[
+        str | None,
+        Query(pattern=TIME, description="The hour it lies in is the first one; seven days before `end` if left out."),
+    ] = None,
+    end: Annotated[
+        str | None, Query(pattern=TIME, description="Hours that begin before it are told; now if left out.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 168,
+    cursor: Annotated[
+        str | None, Query(pattern=TIME, description="`next_cursor` of the page before, with the same range.")
+    ] = None,
+) -> UsageResponse:
+    """Read a range of at most 92 days; hours without usage are left out."""
+    since, until = read_range(start, end)
+    hours = usage_between(organization_id, since, until)
+    rest = [hour for hour in hours if cursor is None or hour.window_start >= cursor]
+    return UsageResponse(
+        organization_id=organization_id,
+        start=since,
+        end=until,
+        totals={name: UsageTotalResponse.model_validate(total) for name, total in totals(hours).items()},
+        hours=[UsageHourResponse.model_validate(hour) for hour in rest[:limit]],
+        next_cursor=rest[limit].window_start if len(rest) > limit else None,
+    )
