@@ -6,6 +6,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
@@ -77,6 +78,7 @@ class UsageRecord(Table):
         return number
 
 
+@cache  # reading a thousand hours asks for it thousands of times
 def _python_name(event_name: str) -> str:
     for name, attribute in UsageRecord.get_attributes().items():
         if attribute.attr_name == event_name:
