@@ -1,4 +1,4 @@
-"""API Gateway in front of the billing API, on this machine: requests as its payload format 2.0 hands them over.
+"""API Gateway in front of the billing API, on this machine: events of payload format 2.0.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -23,8 +23,8 @@ def with_claims(**claims: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """Hold an answer; `body` is parsed."""
+class HttpResponse:
+    """A response; `body` is parsed."""
 
     status: int
     body: Any
@@ -32,7 +32,7 @@ class HttpAnswer:
 
 
 class HttpApi:
-    """Call the handler, from Python (`call`) or as an ASGI application."""
+    """The billing API without a network: called from Python (`call`) or as an ASGI application."""
 
     def __init__(self, authorizer: Mapping[str, Any] = SIGNED) -> None:
         self.authorizer = authorizer
@@ -47,13 +47,16 @@ class HttpApi:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         authorizer: Mapping[str, Any] | None = None,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Make one request; a body that is no text is sent as JSON."""
         text = body if body is None or isinstance(body, str) else json.dumps(body)
-        sent = {"content-type": "application/json", **{name.lower(): value for name, value in (headers or {}).items()}}
-        event = self.event(method, path, text, dict(query or {}), sent, authorizer)
-        answer = self._handler(event, None)
-        return HttpAnswer(answer["statusCode"], json.loads(answer["body"]), answer["headers"])
+        sent_headers = {
+            "content-type": "application/json",
+            **{name.lower(): value for name, value in (headers or {}).items()},
+        }
+        event = self.event(method, path, text, dict(query or {}), sent_headers, authorizer)
+        response = self._handler(event, None)
+        return HttpResponse(response["statusCode"], json.loads(response["body"]), response["headers"])
 
     def event(
         self,
@@ -64,8 +67,8 @@ class HttpApi:
         headers: Mapping[str, str],
         authorizer: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Return a request as the function gets it."""
-        parts = path.split("/")
+        """Return the event of a request as the function receives it."""
+        segments = path.split("/")
         return {
             "version": "2.0",
             "routeKey": f"{method} {path}",
@@ -73,7 +76,7 @@ class HttpApi:
             "rawQueryString": "",
             "headers": dict(headers),
             "queryStringParameters": dict(query),
-            "pathParameters": {"organization_id": parts[2] if len(parts) > 2 else ""},
+            "pathParameters": {"organization_id": segments[2] if len(segments) > 2 else ""},
             "requestContext": {
                 "authorizer": self.authorizer if authorizer is None else authorizer,
                 "http": {"method": method, "path": path},
@@ -89,7 +92,7 @@ class HttpApi:
         receive: Callable[[], Awaitable[Any]],
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
-        """Answer an ASGI request: decoded path, repeated query parameters joined, body in base64 if it is no text."""
+        """Respond to an ASGI request: decoded path, repeated query parameters joined, body in base64."""
         if scope["type"] != "http":
             return
         body = b""
@@ -106,7 +109,7 @@ class HttpApi:
         event["rawQueryString"] = scope["query_string"].decode("latin-1")
         if body:
             event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-        answer = self._handler(event, None)
-        answered = [(name.encode(), str(value).encode()) for name, value in answer["headers"].items()]
-        await send({"type": "http.response.start", "status": answer["statusCode"], "headers": answered})
-        await send({"type": "http.response.body", "body": answer["body"].encode()})
+        response = self._handler(event, None)
+        response_headers = [(name.encode(), str(value).encode()) for name, value in response["headers"].items()]
+        await send({"type": "http.response.start", "status": response["statusCode"], "headers": response_headers})
+        await send({"type": "http.response.body", "body": response["body"].encode()})

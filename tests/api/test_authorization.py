@@ -25,12 +25,12 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
 
 
 @pytest.fixture
-def by_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def token_claim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_ORGANIZATION_CLAIM", "custom:organization")
 
 
 # Credentials do not stand in for a token.
-OTHERS: list[dict[str, Any]] = [
+NOT_ACMES: list[dict[str, Any]] = [
     with_claims(**{"custom:organization": "globex"}),
     with_claims(**{"custom:organization": "Acme"}),
     with_claims(**{"custom:organization": "acme,globex"}),
@@ -41,7 +41,7 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.usefixtures("by_token")
+@pytest.mark.usefixtures("token_claim")
 @pytest.mark.parametrize(("method", "operation", "body"), OPERATIONS)
 def test_a_token_never_reaches_another_organisation(
     method: str, operation: str, body: dict[str, Any] | None, stack: Stack, api: HttpApi
@@ -49,41 +49,43 @@ def test_a_token_never_reaches_another_organisation(
     stack.subscribe("acme")
     stack.deliver_all()
     UsageRecord("acme", "2026-11-23T07:00:00Z", temperature_readings=4711).save()
-    asked = stack.simulator.requests.total
-    for authorizer in OTHERS:
-        answer = api.call(method, f"/organizations/acme/{operation}", body, authorizer=authorizer)
-        assert answer.status == 403, authorizer
-        assert answer.body == {
+    requests_before = stack.simulator.requests.total
+    for authorizer in NOT_ACMES:
+        response = api.call(method, f"/organizations/acme/{operation}", body, authorizer=authorizer)
+        assert response.status == 403, authorizer
+        assert response.body == {
             "title": "Not this caller's organisation",
             "status": 403,
             "detail": "The caller may not act for this organisation",
         }
-    assert stack.simulator.requests.total == asked
+    assert stack.simulator.requests.total == requests_before
 
 
-@pytest.mark.usefixtures("by_token")
+@pytest.mark.usefixtures("token_claim")
 def test_a_token_reaches_its_own_organisation(stack: Stack, api: HttpApi) -> None:
     UsageRecord("acme", "2026-11-23T07:00:00Z", temperature_readings=4711).save()
-    mine = with_claims(**{"custom:organization": "acme"})
-    answer = api.call("GET", "/organizations/acme/usage", authorizer=mine)
-    assert answer.status == 200
-    assert answer.body["totals"]["temperature_readings"]["counted"] == 4711
+    own_token = with_claims(**{"custom:organization": "acme"})
+    response = api.call("GET", "/organizations/acme/usage", authorizer=own_token)
+    assert response.status == 200
+    assert response.body["totals"]["temperature_readings"]["counted"] == 4711
 
 
 def test_aws_credentials_reach_every_organisation(stack: Stack, api: HttpApi) -> None:
     for organization_id in ("acme", "globex"):
-        answer = api.call("GET", f"/organizations/{organization_id}/usage")
-        assert (answer.status, answer.body["organization_id"]) == (200, organization_id)
+        response = api.call("GET", f"/organizations/{organization_id}/usage")
+        assert (response.status, response.body["organization_id"]) == (200, organization_id)
 
 
 @pytest.mark.parametrize(("method", "operation", "body"), OPERATIONS)
-def test_a_route_that_was_left_open_answers_nobody(
+def test_a_route_serves_nobody_when_it_was_left_open(
     method: str, operation: str, body: dict[str, Any] | None, stack: Stack, api: HttpApi
 ) -> None:
     assert api.call(method, f"/organizations/acme/{operation}", body, authorizer={}).status == 403
 
 
-def test_sam_local_which_signs_nothing_is_answered(stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sam_local_is_served_though_it_signs_nothing(
+    stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SAM_LOCAL", "true")
     assert api.call("GET", "/organizations/acme/usage", authorizer={}).status == 200
 
@@ -91,5 +93,5 @@ def test_sam_local_which_signs_nothing_is_answered(stack: Stack, api: HttpApi, m
 def test_one_organisations_usage_holds_no_hour_of_another(stack: Stack, api: HttpApi) -> None:
     UsageRecord("acme", "2026-11-23T07:00:00Z", temperature_readings=1).save()
     UsageRecord("acme2", "2026-11-23T07:00:00Z", temperature_readings=2).save()
-    answer = api.call("GET", "/organizations/acme/usage")
-    assert [hour["counted"] for hour in answer.body["hours"]] == [{"temperature_readings": 1}]
+    response = api.call("GET", "/organizations/acme/usage")
+    assert [hour["counted"] for hour in response.body["hours"]] == [{"temperature_readings": 1}]

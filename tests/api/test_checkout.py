@@ -45,14 +45,14 @@ def test_an_organisation_subscribes_through_the_api_and_its_webhooks(stack: Stac
     assert session["client_reference_id"] == "acme"
 
     completed = stack.simulator.account.complete_checkout_session(opened.body["checkout_session_id"])
-    assert {answer.status for answer in stack.deliver_all()} == {200}
+    assert {response.status for response in stack.deliver_all()} == {200}
 
-    told = api.call("GET", "/organizations/acme/subscription")
-    assert told.status == 200
-    assert told.body["stripe_subscription_id"] == completed["subscription"]
-    assert told.body["stripe_customer_id"] == session["customer"]
-    assert told.body["status"] == "active"
-    assert told.body["price_ids"] == sorted(stack.prices.values())
+    subscribed = api.call("GET", "/organizations/acme/subscription")
+    assert subscribed.status == 200
+    assert subscribed.body["stripe_subscription_id"] == completed["subscription"]
+    assert subscribed.body["stripe_customer_id"] == session["customer"]
+    assert subscribed.body["status"] == "active"
+    assert subscribed.body["price_ids"] == sorted(stack.prices.values())
     subscription = stack.simulator.account.subscriptions.retrieve(completed["subscription"])
     assert subscription["metadata"] == {"organization_id": "acme"}
 
@@ -78,13 +78,13 @@ def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack, mon
 
     monkeypatch.setattr("billing.api.customers.find_customer", find_and_wait)
 
-    def opened(_: int) -> CheckoutSession:
+    def open_one(_: int) -> CheckoutSession:
         # As in Lambda, where each request that races has a process of its own.
         gateway = StripeGateway("sk_test_race", stack.simulator.base_url)
         return open_checkout("acme", prices, address, address, None, gateway)
 
     with ThreadPoolExecutor(12) as executor:
-        opened_sessions = list(executor.map(opened, range(12)))
+        opened_sessions = list(executor.map(open_one, range(12)))
     assert len({session.checkout_session_id for session in opened_sessions}) == 12
     assert len(_customers(stack)) == 1
     assert {session["customer"] for session in _sessions(stack)} == set(_customers(stack))
@@ -97,8 +97,8 @@ def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack, mon
 def test_checkout_makes_one_customer_when_stripe_fails_at_it(kind: str, stack: Stack, api: HttpApi) -> None:
     stack.simulator.settings.search_lag_seconds = 60
     stack.simulator.faults.add(kind, "/v1/customers", method="POST", nth=1)
-    answers = [api.call("POST", CHECKOUT, _request(stack)) for _ in range(3)]
-    assert answers[-1].status == 201
+    responses = [api.call("POST", CHECKOUT, _request(stack)) for _ in range(3)]
+    assert responses[-1].status == 201
     assert len(_customers(stack)) == 1
 
 
@@ -115,8 +115,8 @@ def test_checkout_makes_a_successor_when_the_customer_was_deleted_at_stripe(stac
     api.call("POST", CHECKOUT, _request(stack))
     (first,) = _customers(stack)
     stack.simulator.account.customers.delete(first)
-    answers = [api.call("POST", CHECKOUT, _request(stack)) for _ in range(2)]
-    assert {answer.status for answer in answers} == {201}
+    responses = [api.call("POST", CHECKOUT, _request(stack)) for _ in range(2)]
+    assert {response.status for response in responses} == {201}
     record = stack.record("acme")
     assert record.stripe_customer_id != first
     assert record.customer_ids == {first, record.stripe_customer_id}
@@ -124,7 +124,9 @@ def test_checkout_makes_a_successor_when_the_customer_was_deleted_at_stripe(stac
     assert len(_customers(stack)) == 2
 
 
-def test_checkout_answers_409_when_the_organisation_has_a_living_subscription(stack: Stack, api: HttpApi) -> None:
+def test_checkout_is_refused_with_409_when_the_organisation_has_a_living_subscription(
+    stack: Stack, api: HttpApi
+) -> None:
     opened = api.call("POST", CHECKOUT, _request(stack))
     stack.simulator.account.complete_checkout_session(opened.body["checkout_session_id"])
     # The webhook has not come yet: Stripe knows all the same.
@@ -210,28 +212,28 @@ def test_checkout_refuses_a_price_that_is_there_twice(stack: Stack, api: HttpApi
 
 
 def test_a_developer_is_sent_back_to_their_own_machine(stack: Stack, api: HttpApi) -> None:
-    answer = api.call("POST", CHECKOUT, _request(stack, success_url="http://localhost:3000/done"))
-    assert answer.status == 201
+    response = api.call("POST", CHECKOUT, _request(stack, success_url="http://localhost:3000/done"))
+    assert response.status == 201
 
 
 def test_checkout_says_which_setting_is_missing_to_the_log_only(
     stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("ALLOWED_PRICE_IDS")
-    answer = api.call("POST", CHECKOUT, _request(stack))
-    assert (answer.status, answer.body["detail"]) == (500, "It has been noted")
-    assert "ALLOWED_PRICE_IDS" not in str(answer.body)
+    response = api.call("POST", CHECKOUT, _request(stack))
+    assert (response.status, response.body["detail"]) == (500, "It has been noted")
+    assert "ALLOWED_PRICE_IDS" not in str(response.body)
 
 
 def test_portal_opens_for_the_organisations_customer(stack: Stack, api: HttpApi) -> None:
     api.call("POST", CHECKOUT, _request(stack))
-    answer = api.call("POST", PORTAL, {"return_url": "https://app.example.com/"})
-    assert answer.status == 201
+    response = api.call("POST", PORTAL, {"return_url": "https://app.example.com/"})
+    assert response.status == 201
     (session,) = stack.simulator.account.portal_sessions.objects.values()
-    assert (session["url"], session["customer"]) == (answer.body["url"], stack.record("acme").stripe_customer_id)
+    assert (session["url"], session["customer"]) == (response.body["url"], stack.record("acme").stripe_customer_id)
 
 
-def test_portal_answers_404_when_there_is_no_customer_or_it_is_gone(stack: Stack, api: HttpApi) -> None:
+def test_portal_is_refused_with_404_when_there_is_no_customer_or_it_is_gone(stack: Stack, api: HttpApi) -> None:
     request = {"return_url": "https://app.example.com/"}
     assert api.call("POST", PORTAL, request).status == 404
     api.call("POST", CHECKOUT, _request(stack))
@@ -251,8 +253,8 @@ def test_stripes_failures_are_problems_without_stripes_words(
     kind: str, status: int, stack: Stack, api: HttpApi
 ) -> None:
     stack.simulator.faults.add(kind, "/v1/checkout/sessions", message="secret sk_test_123")
-    answer = api.call("POST", CHECKOUT, _request(stack))
-    assert answer.status == status
-    assert "sk_test" not in str(answer.body)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert ("Retry-After" in answer.headers) == (status == 503)
+    response = api.call("POST", CHECKOUT, _request(stack))
+    assert response.status == status
+    assert "sk_test" not in str(response.body)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert ("Retry-After" in response.headers) == (status == 503)

@@ -53,6 +53,6 @@ def test_the_template_routes_what_the_document_promises() -> None:
 @hypothesis.settings(
     suppress_health_check=list(hypothesis.HealthCheck), derandomize=True, deadline=None, max_examples=60
 )
-def test_every_request_gets_a_promised_answer(case: schemathesis.Case[Any]) -> None:
+def test_every_request_gets_a_promised_response(case: schemathesis.Case[Any]) -> None:
     case.operation.app = HttpApi()
     case.call_and_validate(checks=CHECKS)

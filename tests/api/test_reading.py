@@ -15,12 +15,12 @@ from tests.api.conftest import START
 USAGE = "/organizations/acme/usage"
 
 
-def test_subscription_answers_404_when_there_is_none(stack: Stack, api: HttpApi) -> None:
-    answer = api.call("GET", "/organizations/acme/subscription")
-    assert (answer.status, answer.body["detail"]) == (404, "The organisation has no subscription")
+def test_subscription_is_a_404_when_there_is_none(stack: Stack, api: HttpApi) -> None:
+    response = api.call("GET", "/organizations/acme/subscription")
+    assert (response.status, response.body["detail"]) == (404, "The organisation has no subscription")
 
 
-def test_usage_tells_what_was_counted_reported_due_and_refused(stack: Stack, api: HttpApi) -> None:
+def test_usage_shows_what_was_counted_reported_due_and_refused(stack: Stack, api: HttpApi) -> None:
     stack.subscribe("acme")
     stack.deliver_all()
     record_active_sensors("acme", 5, START)
@@ -35,21 +35,21 @@ def test_usage_tells_what_was_counted_reported_due_and_refused(stack: Stack, api
     # And one whose writer forgot to make it due.
     UsageRecord("acme", clock.format_time(START - timedelta(hours=1)), temperature_readings=1).save()
 
-    answer = api.call("GET", USAGE, query={"start": early, "end": "2026-11-23T10:00:00Z"})
-    assert answer.status == 200
-    assert [(hour["window_start"], hour["state"]) for hour in answer.body["hours"]] == [
+    response = api.call("GET", USAGE, query={"start": early, "end": "2026-11-23T10:00:00Z"})
+    assert response.status == 200
+    assert [(hour["window_start"], hour["state"]) for hour in response.body["hours"]] == [
         ("2026-11-23T06:00:00Z", "refused"),
         ("2026-11-23T07:00:00Z", "unreported"),
         ("2026-11-23T08:00:00Z", "reported"),
         ("2026-11-23T09:00:00Z", "due"),
     ]
-    refused, _, reported, due = answer.body["hours"]
+    refused, _, reported, due = response.body["hours"]
     assert refused["reason"] == "no_customer: No Stripe customer"
     assert reported["counted"] == reported["reported"] == {"active_sensors": 5, "temperature_readings": 100}
     assert reported["reported_at"] == "2026-11-23T09:05:00Z"
     assert (due["counted"], due["reported"]) == ({"active_sensors": 4, "temperature_readings": 10}, {})
     unused = {meter.event_name: {"formula": meter.formula, "counted": 0, "reported": 0} for meter in METERS}
-    assert answer.body["totals"] == unused | {
+    assert response.body["totals"] == unused | {
         "active_sensors": {"formula": "last", "counted": 4, "reported": 5},
         "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100},
     }
@@ -59,18 +59,18 @@ def test_usage_comes_in_pages_that_add_up_to_the_range(stack: Stack, api: HttpAp
     for hour in range(10):
         UsageRecord("acme", clock.format_time(START + timedelta(hours=hour)), temperature_readings=1).save()
     query = {"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T17:00:00Z", "limit": "4"}
-    found: list[str] = []
+    window_starts: list[str] = []
     pages = 0
     while True:
-        answer = api.call("GET", USAGE, query=query)
-        assert answer.body["totals"]["temperature_readings"]["counted"] == 9
-        found += [hour["window_start"] for hour in answer.body["hours"]]
+        response = api.call("GET", USAGE, query=query)
+        assert response.body["totals"]["temperature_readings"]["counted"] == 9
+        window_starts += [hour["window_start"] for hour in response.body["hours"]]
         pages += 1
-        if answer.body["next_cursor"] is None:
+        if response.body["next_cursor"] is None:
             break
-        query["cursor"] = answer.body["next_cursor"]
+        query["cursor"] = response.body["next_cursor"]
     assert pages == 3
-    assert found == [clock.format_time(START + timedelta(hours=hour)) for hour in range(9)]
+    assert window_starts == [clock.format_time(START + timedelta(hours=hour)) for hour in range(9)]
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_usage_comes_in_pages_that_add_up_to_the_range(stack: Stack, api: HttpAp
     ],
 )
 def test_usage_refuses_a_range_that_makes_no_sense(query: dict[str, str], stack: Stack, api: HttpApi) -> None:
-    answer = api.call("GET", USAGE, query=query)
-    assert answer.status == 422
-    assert answer.body["errors"]
+    response = api.call("GET", USAGE, query=query)
+    assert response.status == 422
+    assert response.body["errors"]
 
 
 def test_usage_without_a_range_is_that_of_the_past_week(stack: Stack, api: HttpApi) -> None:
-    answer = api.call("GET", USAGE)
-    assert (answer.body["start"], answer.body["end"]) == ("2026-11-16T08:00:00Z", "2026-11-23T08:00:00Z")
-    assert answer.body["hours"] == []
+    response = api.call("GET", USAGE)
+    assert (response.body["start"], response.body["end"]) == ("2026-11-16T08:00:00Z", "2026-11-23T08:00:00Z")
+    assert response.body["hours"] == []
 
 
 def test_a_failure_of_dynamodb_is_a_503(stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,8 +106,8 @@ def test_a_failure_of_dynamodb_is_a_503(stack: Stack, api: HttpApi, monkeypatch:
         raise EndpointConnectionError(endpoint_url="http://dynamodb")
 
     monkeypatch.setattr(UsageRecord, "query", unreachable)
-    answer = api.call("GET", USAGE)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    response = api.call("GET", USAGE)
+    assert (response.status, response.headers["Retry-After"]) == (503, "5")
 
 
 def test_a_defect_is_a_500_that_tells_nothing_and_is_counted(
@@ -117,12 +117,12 @@ def test_a_defect_is_a_500_that_tells_nothing_and_is_counted(
         raise KeyError("a secret")
 
     monkeypatch.setattr(UsageRecord, "query", broken)
-    answer = api.call("GET", USAGE)
-    assert answer.status == 500
-    assert answer.body == {"title": "Something is wrong on our side", "status": 500, "detail": "It has been noted"}
-    written = capsys.readouterr().out
-    assert '"api_errors":[1.0]' in written
-    assert '"status":"500"' in written
+    response = api.call("GET", USAGE)
+    assert response.status == 500
+    assert response.body == {"title": "Something is wrong on our side", "status": 500, "detail": "It has been noted"}
+    log = capsys.readouterr().out
+    assert '"api_errors":[1.0]' in log
+    assert '"status":"500"' in log
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,8 @@ def test_a_body_that_is_no_json_object_is_refused(
     content_type: str, body: str, is_base64: bool, status: int, api: HttpApi
 ) -> None:
     event = api.event("POST", "/organizations/acme/portal-sessions", body, {}, {"content-type": content_type})
-    answer = importlib.import_module("functions.billing_api.app").handler({**event, "isBase64Encoded": is_base64}, None)
-    assert answer["statusCode"] == status
-    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    response = importlib.import_module("functions.billing_api.app").handler(
+        {**event, "isBase64Encoded": is_base64}, None
+    )
+    assert response["statusCode"] == status
+    assert response["headers"]["Content-Type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""To subscribe and to manage the subscription: pages of Stripe's that the organisation's browser is sent to."""
+"""Stripe's pages for an organisation's browser: a checkout to subscribe, a portal to manage the subscription."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def open_checkout(
 ) -> CheckoutSession:
     """Open a checkout session in which the organisation's customer subscribes.
 
-    The same `request_key` again within 24 hours opens no second session. What comes of the session arrives by
-    webhook, which finds the organisation in `client_reference_id` and in the subscription's metadata.
+    The same `request_key` again within 24 hours opens no second session. The subscription arrives by webhook, which
+    finds the organisation in `client_reference_id` and in the subscription's metadata.
 
     Raises:
         InvalidRequestError: a price or a host that is not allowed.
-        AlreadySubscribedError: the organisation has a living subscription.
-        StripeRefusedError: Stripe does not take these prices together, or the key came with other parameters before.
-        UnavailableError: the same request later can succeed.
+        AlreadySubscribedError: the organisation has a subscription that has not ended.
+        StripeRefusedError: Stripe does not sell these prices together, or the key came before with another request.
+        UnavailableError: the same request can succeed later.
     """
     check_prices(price_ids, allowed_price_ids())
     hosts = allowed_redirect_hosts()
@@ -44,22 +44,22 @@ def open_checkout(
     _refuse_second_subscription(organization_id, gateway)
     request_key = request_key or uuid.uuid4().hex
 
-    def opened(customer_id: str) -> CheckoutSession:
-        key = _key("checkout", organization_id, customer_id, request_key)
+    def open_for(customer_id: str) -> CheckoutSession:
+        key = _idempotency_key("checkout", organization_id, customer_id, request_key)
         return create_checkout_session(gateway, organization_id, customer_id, price_ids, success_url, cancel_url, key)
 
     customer_id = customer_of(organization_id, gateway)
     try:
-        return opened(customer_id)
+        return open_for(customer_id)
     except StripeNotFoundError:
-        # A price that is gone, or the customer: somebody deleted it at Stripe. Then it gets a successor.
+        # Somebody deleted a price at Stripe, or the customer, which then gets a successor.
         if has_customer(gateway, customer_id):
             raise
-        return opened(customer_of(organization_id, gateway, lost=customer_id))
+        return open_for(customer_of(organization_id, gateway, deleted_id=customer_id))
 
 
 def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) -> None:
-    """Ask Stripe itself: the webhook that would tell the table may be on its way."""
+    """Ask Stripe itself: the webhook of a new subscription may be on its way."""
     record = SubscriptionRecord.of(organization_id, consistent=True)
     if record is None:
         return
@@ -73,28 +73,25 @@ def open_portal(organization_id: str, return_url: str, request_key: str | None, 
 
     Raises:
         InvalidRequestError: a host that is not allowed.
-        NotSubscribedError: the organisation has no customer, or it was deleted at Stripe.
+        NotSubscribedError: the organisation has no customer, or somebody deleted it at Stripe.
         StripeRefusedError: the portal is not set up in this Stripe account.
-        UnavailableError: the same request later can succeed.
+        UnavailableError: the same request can succeed later.
     """
     check_address("return_url", return_url, allowed_redirect_hosts())
     record = SubscriptionRecord.of(organization_id, consistent=True)
     if record is None or not record.stripe_customer_id:
         raise NotSubscribedError("The organisation has never begun a checkout")
     customer_id = record.stripe_customer_id
+    key = _idempotency_key("portal", organization_id, customer_id, request_key or uuid.uuid4().hex)
     try:
-        return create_portal_session(
-            gateway,
-            customer_id,
-            return_url,
-            _key("portal", organization_id, customer_id, request_key or uuid.uuid4().hex),
-        )
+        return create_portal_session(gateway, customer_id, return_url, key)
     except StripeNotFoundError:
         if has_customer(gateway, customer_id):
             raise
         raise NotSubscribedError("The organisation's customer was deleted at Stripe") from None
 
 
-def _key(*parts: str) -> str:
-    """Return Stripe's idempotency key: another organisation with the same request key gets another."""
-    return f"{parts[0]}-{hashlib.sha256(repr(parts).encode()).hexdigest()}"
+def _idempotency_key(operation: str, organization_id: str, customer_id: str, request_key: str) -> str:
+    """Return Stripe's idempotency key; organisations that use the same request key get different ones."""
+    request = (operation, organization_id, customer_id, request_key)
+    return f"{operation}-{hashlib.sha256(repr(request).encode()).hexdigest()}"

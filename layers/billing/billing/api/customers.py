@@ -1,8 +1,9 @@
-"""The organisation's Stripe customer: one, also where several requests make it at the same moment.
+"""The organisation's one Stripe customer, also where several requests create it at the same moment.
 
-Two requests that race use the same idempotency key, so that Stripe makes one customer and tells both; and only one of
-them writes the record. Stripe forgets a key after 24 hours and finds a customer by its metadata after a minute: so a
-customer is looked for before one is made, and at no moment can both miss one that a crashed request left behind.
+Requests that race use the same idempotency key: Stripe creates one customer and returns it to all of them, and one of
+them writes the record. A request that crashed may have left a customer behind. For 24 hours Stripe returns that one for
+the same key; from a minute on, a search by metadata finds it. So each request searches before it creates, and at no
+moment do both ways miss it.
 """
 
 from __future__ import annotations
@@ -21,42 +22,44 @@ ATTEMPTS = 4
 SEARCH_LAG = timedelta(minutes=10)
 
 
-def customer_of(organization_id: str, gateway: StripeGateway, *, lost: str | None = None) -> str:
-    """Return the id of the organisation's customer; make it where there is none, or where `lost` was it.
+def customer_of(organization_id: str, gateway: StripeGateway, *, deleted_id: str | None = None) -> str:
+    """Return the id of the organisation's customer; create one where there is none.
+
+    `deleted_id` is a customer that somebody deleted at Stripe: it gets a successor.
 
     Raises:
-        UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing. The same again later makes
-            no second customer.
+        UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing. The same request later
+            creates no second customer.
     """
     for _ in range(ATTEMPTS):
         record = SubscriptionRecord.of(organization_id, consistent=True)
-        if record is not None and record.stripe_customer_id not in (None, lost):
+        if record is not None and record.stripe_customer_id not in (None, deleted_id):
             return record.stripe_customer_id
-        customer_id = _found_or_made(organization_id, record, gateway)
+        customer_id = _find_or_create(organization_id, record, gateway)
         if link_customer(organization_id, customer_id, record, clock.utc_now()):
             return customer_id
     raise ContentionError(f"The record of {organization_id} changed under {ATTEMPTS} attempts to write its customer")
 
 
-def _found_or_made(organization_id: str, record: SubscriptionRecord | None, gateway: StripeGateway) -> str:
-    earlier = (record.customer_ids if record is not None else None) or set()
-    found = find_customer(gateway, organization_id)
-    if found is not None and found not in earlier:
-        return found
+def _find_or_create(organization_id: str, record: SubscriptionRecord | None, gateway: StripeGateway) -> str:
+    earlier_ids = (record.customer_ids if record is not None else None) or set()
+    customer_id = find_customer(gateway, organization_id)
+    if customer_id is not None and customer_id not in earlier_ids:
+        return customer_id
     for attempt in range(ATTEMPTS):
         try:
-            return create_customer(gateway, organization_id, _key(organization_id, earlier, attempt))
+            return create_customer(gateway, organization_id, _idempotency_key(organization_id, earlier_ids, attempt))
         except StripeUnavailableError as error:
             if error.status is None or error.status < 500:
                 raise
-            # Stripe repeats a saved 500 for this key for 24 hours, and may have made the customer all the same.
-            found = find_customer(gateway, organization_id, clock.utc_now() - SEARCH_LAG)
-            if found is not None and found not in earlier:
-                return found
-    raise StripeUnavailableError(f"Stripe failed {ATTEMPTS} times to make a customer")
+            # Stripe saves a 500 for this key and repeats it for 24 hours, but may have created the customer.
+            customer_id = find_customer(gateway, organization_id, clock.utc_now() - SEARCH_LAG)
+            if customer_id is not None and customer_id not in earlier_ids:
+                return customer_id
+    raise StripeUnavailableError(f"Stripe failed {ATTEMPTS} times to create a customer")
 
 
-def _key(organization_id: str, earlier: set[str], attempt: int) -> str:
-    """Return the key under which Stripe makes one customer, however many ask; another once that one is deleted."""
-    named = "\n".join([organization_id, *sorted(earlier), str(attempt)])
-    return f"customer-{hashlib.sha256(named.encode()).hexdigest()}"
+def _idempotency_key(organization_id: str, earlier_ids: set[str], attempt: int) -> str:
+    """Return the key under which Stripe creates one customer for all requests; once it is deleted, the key changes."""
+    request = "\n".join([organization_id, *sorted(earlier_ids), str(attempt)])
+    return f"customer-{hashlib.sha256(request.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What the billing API takes and returns: requests, responses, and the rules of their fields."""
+"""The models of requests and responses, and the rules of their fields."""
 
 from __future__ import annotations
 
@@ -37,17 +37,19 @@ Address = Annotated[str, Field(min_length=1, max_length=2000, examples=["https:/
 
 
 class _Body(BaseModel):
+    """A request's body: JSON types are not converted, and unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Stored(BaseModel):
-    """A response that takes its fields, by name, from what was read."""
+    """A response that takes its fields by name from what the logic returns."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class CheckoutRequest(_Body):
-    """The wish for a page on which the organisation subscribes."""
+    """A request for a page on which the organisation subscribes."""
 
     price_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
     success_url: Address
@@ -55,13 +57,13 @@ class CheckoutRequest(_Body):
 
 
 class PortalRequest(_Body):
-    """The wish for a page on which the organisation manages its subscription."""
+    """A request for a page on which the organisation manages its subscription."""
 
     return_url: Address
 
 
 class CheckoutSessionResponse(_Stored):
-    """Where the buyer is to be sent, and until when."""
+    """An open checkout: the address to send the buyer to, and until when it is valid."""
 
     checkout_session_id: str
     url: str
@@ -69,7 +71,7 @@ class CheckoutSessionResponse(_Stored):
 
 
 class PortalSessionResponse(BaseModel):
-    """Where the customer is to be sent."""
+    """An open portal: the address to send the customer to."""
 
     url: str
 
@@ -91,7 +93,7 @@ class SubscriptionResponse(_Stored):
 
 
 class UsageHourResponse(_Stored):
-    """One hour: what was counted, what Stripe was told, and what is in the way."""
+    """One hour: what was counted, what Stripe has accepted, and why the hour cannot be billed."""
 
     window_start: datetime
     state: State
@@ -128,7 +130,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong: https://www.rfc-editor.org/rfc/rfc9457."""
+    """An error of the API: https://www.rfc-editor.org/rfc/rfc9457."""
 
     title: str
     status: int

@@ -1,4 +1,4 @@
-"""What the billing API returns where it cannot do what was asked: RFC 9457's problems, one for each error.
+"""The billing API's responses to errors: problem details (RFC 9457), one for each error.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -46,7 +46,7 @@ TITLES = {
 
 
 class RefusedBodyError(Exception):
-    """The refusal to look into a body, with the status of the response."""
+    """The refusal to read a body, with the status of the response."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -119,7 +119,7 @@ def _other(error: Exception) -> Response[str]:
 
 
 def _unavailable(error: Exception) -> Response[str]:
-    logger.warning("A request cannot be answered now", extra=described(error))
+    logger.warning("A request cannot succeed now", extra=described(error))
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The same request later can succeed", headers=again)
 

@@ -21,9 +21,9 @@ def check_prices(price_ids: Sequence[str], allowed: Collection[str]) -> None:
     Raises:
         InvalidRequestError: one may not.
     """
-    unknown = [price_id for price_id in price_ids if price_id not in allowed]
-    if unknown:
-        raise InvalidRequestError("price_ids", f"{unknown[0]} is not a price that may be subscribed to")
+    refused = [price_id for price_id in price_ids if price_id not in allowed]
+    if refused:
+        raise InvalidRequestError("price_ids", f"{refused[0]} is not a price that may be subscribed to")
     if len(set(price_ids)) != len(price_ids):
         raise InvalidRequestError("price_ids", "A price is there twice")
 
@@ -32,32 +32,32 @@ def check_address(field: str, address: str, allowed_hosts: Collection[str]) -> N
     """Make sure that a browser sent to this address arrives at one of the hosts, over TLS.
 
     Raises:
-        InvalidRequestError: it would not, or could not be told; the error names the field.
+        InvalidRequestError: it would not, or nobody can say; the error names the field.
     """
     refusal = InvalidRequestError(field, "Must be an https address on an allowed host")
-    # Browsers read a backslash as a slash and skip control characters: neither is to be judged here.
+    # Browsers read a backslash as a slash and skip control characters: their host may be another than urlsplit's.
     if "\\" in address or not address.isprintable() or " " in address:
         raise refusal
     try:
-        parts = urlsplit(address)
-        host, port = (parts.hostname or "").lower(), parts.port
+        url = urlsplit(address)
+        host, port = (url.hostname or "").lower(), url.port
     except ValueError:
         raise refusal from None
-    if parts.username is not None or parts.password is not None:
+    if url.username is not None or url.password is not None:
         raise refusal
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOCAL_HOSTS):
+    if url.scheme != "https" and not (url.scheme == "http" and host in LOCAL_HOSTS):
         raise refusal
     if (host if port is None else f"{host}:{port}") not in allowed_hosts:
         raise refusal
 
 
 def read_range(start: str | None, end: str | None) -> tuple[datetime, datetime]:
-    """Return the range of hours that is asked for: up to now and the seven days before, unless told otherwise.
+    """Return the range of hours that a request asks for: by default `DEFAULT_RANGE` before `end`, and `end` is now.
 
-    The hour that `start` lies in belongs to it.
+    The hour that `start` lies in belongs to the range.
 
     Raises:
-        InvalidRequestError: a time that does not exist, or a range that is empty or longer than 92 days.
+        InvalidRequestError: a time that does not exist, or a range that is empty or longer than `LONGEST_RANGE`.
     """
     until = _time("end", end) if end is not None else clock.utc_now()
     since = clock.hour_of(_time("start", start) if start is not None else until - DEFAULT_RANGE)

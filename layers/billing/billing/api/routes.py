@@ -28,7 +28,7 @@ from billing.api.models import (
     UsageTotalResponse,
 )
 from billing.api.problems import PROBLEM, TITLES, RefusedBodyError, add_problems, plain_problem
-from billing.api.requests import read_range
+from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.telemetry import described, logger
@@ -36,7 +36,7 @@ from billing.usage.reading import totals, usage_between
 
 
 def _json_object(text: str) -> Any:
-    """Read a body; a list would be taken for its first element."""
+    """Read a body; Powertools would take a list for its first element."""
     value = json.loads(text)
     if not isinstance(value, dict):
         raise json.JSONDecodeError("The body must be a JSON object", text, 0)
@@ -49,7 +49,7 @@ add_problems(app)
 
 
 def respond(event: Any, context: Any) -> dict[str, Any]:
-    """Respond to a request as API Gateway hands it over; whatever goes wrong becomes a problem, never an exception."""
+    """Respond to API Gateway's event of a request; whatever goes wrong becomes a problem, never an exception."""
     try:
         return app.resolve(_readable(event), context)
     except RefusedBodyError as error:
@@ -60,7 +60,7 @@ def respond(event: Any, context: Any) -> dict[str, Any]:
 
 
 def _readable(event: Any) -> Any:
-    """Return the request with its body as text: API Gateway hands over some bodies in base64.
+    """Return the request with its body as text: API Gateway sends some bodies in base64.
 
     Raises:
         RefusedBodyError: it is no text, or not said to be JSON; Powertools would also read forms.
@@ -114,7 +114,7 @@ _OF_STRIPE = (
 def open_checkout_session(
     organization_id: OrganizationId, body: CheckoutRequest, idempotency_key: IdempotencyKey = None
 ) -> CheckoutSessionResponse:
-    """Open a checkout session; the webhook tells what came of it."""
+    """Open a checkout session; a webhook brings the subscription that comes of it."""
     # Imported here: importing stripe takes longer than everything else, and reading usage needs none of it.
     from billing.api.checkout import open_checkout
     from billing.stripe_gateway.calls import stripe_gateway
@@ -162,6 +162,7 @@ def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
     "/organizations/<organization_id>/usage",
     operation_id="getUsage",
     summary="Read what the organisation used, hour by hour",
+    description=f"Read a range of at most {LONGEST_RANGE.days} days; hours without usage are left out.",
     custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
     responses=_responses(200, UsageResponse, "A page of hours", HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -169,25 +170,28 @@ def get_usage(
     organization_id: OrganizationId,
     start: Annotated[
         str | None,
-        Query(pattern=TIME, description="The hour it lies in is the first one; seven days before `end` if left out."),
+        Query(
+            pattern=TIME,
+            description=f"The hour it lies in is the first one; {DEFAULT_RANGE.days} days before `end` if left out.",
+        ),
     ] = None,
     end: Annotated[
-        str | None, Query(pattern=TIME, description="Hours that begin before it are told; now if left out.")
+        str | None, Query(pattern=TIME, description="Hours that begin before it are in the response; now if left out.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 168,
     cursor: Annotated[
         str | None, Query(pattern=TIME, description="`next_cursor` of the page before, with the same range.")
     ] = None,
 ) -> UsageResponse:
-    """Read a range of at most 92 days; hours without usage are left out."""
+    """Read a page of a range's hours, and the totals of the whole range."""
     since, until = read_range(start, end)
     hours = usage_between(organization_id, since, until)
-    rest = [hour for hour in hours if cursor is None or hour.window_start >= cursor]
+    remaining_hours = [hour for hour in hours if cursor is None or hour.window_start >= cursor]
     return UsageResponse(
         organization_id=organization_id,
         start=since,
         end=until,
         totals={name: UsageTotalResponse.model_validate(total) for name, total in totals(hours).items()},
-        hours=[UsageHourResponse.model_validate(hour) for hour in rest[:limit]],
-        next_cursor=rest[limit].window_start if len(rest) > limit else None,
+        hours=[UsageHourResponse.model_validate(hour) for hour in remaining_hours[:limit]],
+        next_cursor=remaining_hours[limit].window_start if len(remaining_hours) > limit else None,
     )
