@@ -15,12 +15,11 @@ SENDING, INVOCATION = f"{LAYER}/metering/sending.py", f"{LAYER}/metering/invocat
 FAN_OUT, QUEUES = f"{LAYER}/metering/fan_out.py", f"{LAYER}/queues.py"
 USAGE, COMPARISON = f"{LAYER}/tables/usage.py", f"{LAYER}/reconciliation/comparison.py"
 
-ORDER, RACES, CRASHES = (f"tests/webhooks/test_{name}.py" for name in ("order", "races", "crashes"))
-INPUT, REPORTS, EVENTS, DECISIONS = (
-    "tests/webhooks/test_input.py",
-    "tests/webhooks/test_meter_errors.py",
-    "tests/webhooks/test_events.py",
-    "tests/webhooks/test_decision.py",
+ORDER, RACES, CRASHES, FETCHES, LINKING = (
+    f"tests/webhooks/test_{name}.py" for name in ("order", "races", "crashes", "fetches", "linking")
+)
+INPUT, LOG, REPORTS, EVENTS, DECISIONS = (
+    f"tests/webhooks/test_{name}.py" for name in ("input", "log", "meter_errors", "events", "decision")
 )
 EXPLORATION, PROTOCOL = "tests/metering/test_exploration.py", "tests/metering/test_protocol.py"
 STREAM, ISOLATION = "tests/metering/test_sending.py", "tests/metering/test_isolation.py"
@@ -73,7 +72,7 @@ MUTANTS = (
         DELIVERY,
         "    if not ledger.write(event_record, organization_id, record, fetched, now):",
         "    if record is not None and is_reflected(record, fetched):\n"
-        '        return _Refreshed(_record(event, "processed", organization_id))\n'
+        '        return _Refreshed(_record(event, "processed", organization_id), is_finished=True)\n'
         "    if not ledger.write(event_record, organization_id, record, fetched, now):",
         f"{RACES} -k left_again",
     ),
@@ -110,7 +109,7 @@ MUTANTS = (
         DECISION,
         "return event.created is not None and record",
         "return False and event.created is not None and record",
-        f"{RACES} -k a_minute_older",
+        f"{FETCHES} -k a_minute_older",
     ),
     Mutant(
         "events that come together share a fetch",
@@ -124,7 +123,7 @@ MUTANTS = (
         LEDGER,
         "CLAIM_SECONDS = 3.0",
         "CLAIM_SECONDS = 30.0",
-        f"{RACES} -k claim_of_a_delivery_that_died",
+        f"{FETCHES} -k claim_of_a_delivery_that_died",
     ),
     Mutant(
         "a link that died is finished by whoever comes next",
@@ -135,10 +134,17 @@ MUTANTS = (
     ),
     Mutant(
         "a stale read of a recorded event does not hide a link that died",
-        DECISION,
-        "if reading.is_recorded and not reading.is_consistent:",
-        "if False:",
-        DECISIONS,
+        LEDGER,
+        '{"organization_id": {"S": organization_id}}],\n                "ConsistentRead": True,',
+        '{"organization_id": {"S": organization_id}}],\n                "ConsistentRead": False,',
+        f"{LINKING} -k stale_read",
+    ),
+    Mutant(
+        "a duplicate thin event finishes the link of the delivery that died",
+        DELIVERY,
+        "if earlier is not None and earlier.organization_id is None:",
+        "if earlier is not None:",
+        f"{CRASHES} -k 'crashes_before_or_after and FirstThinEvent'",
     ),
     Mutant(
         "a second link does not forget the hours of the first",
@@ -157,9 +163,9 @@ MUTANTS = (
     Mutant(
         "Stripe is asked once more when a customer was linked",
         DELIVERY,
-        "    fetched = fetch(gateway, record.organization_id, pointer, record)\n    if fetched is not None and",
+        "    fetched = fetch(gateway, record.organization_id, None, record)\n    if fetched is not None and",
         "    fetched = None\n    if fetched is not None and",
-        f"{RACES} -k index_lags",
+        f"{LINKING} -k index_lags",
     ),
     Mutant(
         "the first organisation keeps its customer",
@@ -201,14 +207,14 @@ MUTANTS = (
         WEBHOOK,
         "log, status = logger.error, 500",
         "log, status = logger.error, 200",
-        f"{INPUT} -k a_defect_is_a_500",
+        f"{LOG} -k a_defect_is_a_500",
     ),
     Mutant(
         "what a library's error quotes is not logged",
         TELEMETRY,
         "str(error) if isinstance(error, BillingError) else None",
         "str(error)",
-        f"{INPUT} -k a_defect_is_a_500",
+        f"{LOG} -k a_defect_is_a_500",
     ),
     Mutant(
         "an error report marks no total that was corrected since",

@@ -12,9 +12,11 @@ import pytest
 
 from billing.telemetry import logger
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
-from programs.local.stack import Stack
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
 from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls, hook
+
+API_KEY = "sk_test_simulator"
 
 Take = Callable[..., list[Delivery]]
 
@@ -77,6 +79,11 @@ class Output:
     def metrics(self) -> list[dict[str, Any]]:
         """Return the metrics in CloudWatch's embedded format."""
         return [line for line in self._json() if "_aws" in line]
+
+    def assert_tells_nothing(self, *more: str) -> None:
+        """Assert that no secret and no trace of the code was written."""
+        for secret in (API_KEY, SNAPSHOT_SECRET, THIN_SECRET, "Traceback", *more):
+            assert secret not in self.text
 
     def clear(self) -> None:
         self._capsys.readouterr()

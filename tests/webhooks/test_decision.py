@@ -10,9 +10,13 @@ import pytest
 
 from billing.stripe_gateway.objects import StripeSubscription
 from billing.webhooks.decision import (
+    End,
     Fetched,
+    FinishLinking,
     Progress,
     Reading,
+    Record,
+    Refresh,
     Step,
     StoredSubscription,
     changes,
@@ -66,62 +70,57 @@ def step(
     record: StoredSubscription | None,
     *,
     is_recorded: bool = False,
-    is_consistent: bool = True,
     progress: Progress | None = None,
     event: StripeEvent = EVENT,
 ) -> Step:
-    reading = Reading(is_recorded, record, is_consistent)
+    reading = Reading(is_recorded, record)
     return decide(event, POINTER, reading, (progress or Progress()).after(reading))
 
 
 @pytest.mark.parametrize(
-    ("record", "is_recorded", "is_consistent", "expected"),
+    ("record", "is_recorded", "expected"),
     [
-        (None, False, False, Step.REFRESH),
-        (STORED, False, False, Step.REFRESH),
-        (LINKING, False, False, Step.FINISH_LINKING),
-        (COVERING, False, False, Step.RECORD_AS_REFLECTED),
-        (COVERING, True, True, Step.END),
-        (None, True, True, Step.END),
-        (LINKING, True, True, Step.FINISH_LINKING),
-        (STORED, True, False, Step.READ_AGAIN),
-        (LINKING, True, False, Step.READ_AGAIN),
-        (None, True, False, Step.READ_AGAIN),
-        (replace(COVERING, customer_ids={"cus_other"}), False, True, Step.REFRESH),
-        (replace(COVERING, customer_ids=None), False, True, Step.REFRESH),
-        (replace(COVERING, fetched_at=None), False, True, Step.REFRESH),
-        (replace(COVERING, fetched_at=NOON + timedelta(seconds=59)), False, True, Step.REFRESH),
+        (None, False, Refresh()),
+        (STORED, False, Refresh()),
+        (COVERING, False, Record("already_reflected")),
+        (LINKING, False, FinishLinking(LINKING)),
+        (replace(LINKING, fetched_at=NOON - HOUR), False, Refresh()),
+        (replace(COVERING, customer_ids={"cus_other"}), False, Refresh()),
+        (replace(COVERING, customer_ids=None), False, Refresh()),
+        (replace(COVERING, fetched_at=None), False, Refresh()),
+        (replace(COVERING, fetched_at=NOON + timedelta(seconds=59)), False, Refresh()),
+        (None, True, End("duplicate")),
+        (STORED, True, End("duplicate")),
+        (COVERING, True, End("duplicate")),
+        (LINKING, True, FinishLinking(LINKING)),
+        (replace(STORED, rearm_from=NOON), True, FinishLinking(replace(STORED, rearm_from=NOON))),
     ],
 )
-def test_every_reading_has_its_step(
-    record: StoredSubscription | None, is_recorded: bool, is_consistent: bool, expected: Step
-) -> None:
-    assert step(record, is_recorded=is_recorded, is_consistent=is_consistent) is expected
+def test_every_reading_has_its_step(record: StoredSubscription | None, is_recorded: bool, expected: Step) -> None:
+    assert step(record, is_recorded=is_recorded) == expected
 
 
 def test_an_event_without_a_time_is_covered_only_by_a_fetch_from_a_newer_version() -> None:
     timeless = replace(EVENT, created=None)
 
-    assert step(COVERING, event=timeless) is Step.REFRESH
-    assert step(replace(COVERING, fetched_from=6), event=timeless, progress=Progress(seen=6)) is Step.REFRESH
-    assert (
-        step(replace(COVERING, fetched_from=7), event=timeless, progress=Progress(seen=6)) is Step.RECORD_AS_REFLECTED
-    )
+    assert step(COVERING, event=timeless) == Refresh()
+    seen = Progress(seen=6)
+    assert step(replace(COVERING, fetched_from=6), event=timeless, progress=seen) == Refresh()
+    assert step(replace(COVERING, fetched_from=7), event=timeless, progress=seen) == Record("already_reflected")
 
 
-def test_the_version_that_was_seen_is_that_of_the_first_consistent_read() -> None:
-    progress = Progress().after(Reading(False, STORED, is_consistent=False))
-    assert progress.seen is None
-    progress = progress.after(Reading(False, replace(STORED, version=8), is_consistent=True))
+def test_the_version_that_was_seen_is_that_of_the_first_read() -> None:
+    progress = Progress().after(Reading(False, replace(STORED, version=8)))
     assert progress.seen == 8
-    assert progress.after(Reading(False, replace(STORED, version=9), is_consistent=True)).seen == 8
+    assert progress.after(Reading(False, replace(STORED, version=9))).seen == 8
+    assert Progress().after(Reading(False, None)).seen == 0
 
 
 def test_the_outcome_stays_that_of_this_delivery_when_its_own_record_is_read_again() -> None:
-    progress = Progress(outcome="processed").after(Reading(True, COVERING, is_consistent=True))
+    progress = Progress(outcome="processed").after(Reading(True, COVERING))
 
     assert progress.outcome == "processed"
-    assert step(COVERING, is_recorded=True, progress=progress) is Step.END
+    assert step(COVERING, is_recorded=True, progress=progress) == End("processed")
 
 
 @pytest.mark.parametrize(

@@ -5,23 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
-from programs.local import dynamodb_local
 from programs.local.stack import Stack
-from stripe_simulator import Delivery
-from tests.webhooks.calls import Calls
 from tests.webhooks.conftest import Take
 from tests.webhooks.stripe_state import assert_follows_stripe, assert_recorded_once
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 Life = Callable[[Stack, str, bool], None]
 
@@ -113,148 +104,6 @@ def test_every_order_of_both_kinds_of_events_ends_in_stripes_state(
         for delivery in deliveries:
             assert stack.deliver(delivery).status == 200
         assert_follows_stripe(stack, organization_id, [delivery.event_type for delivery in deliveries])
-
-
-# ------------------------------------------------------------------------------------------------ lives at random
-
-ACTIONS = (
-    "update",
-    "past_due",
-    "active",
-    "pause",
-    "resume",
-    "ends",
-    "cancel",
-    "cancel_newest",
-    "checkout",
-    "invoice",
-    "wait",
-    "later",
-)
-STEPS = st.lists(
-    st.one_of(
-        st.sampled_from(ACTIONS),
-        # Deliver one of those that wait, and perhaps let it wait on: it comes again.
-        st.tuples(st.integers(0, 30), st.booleans()),
-    ),
-    max_size=25,
-)
-
-
-def act(stack: Stack, action: str, in_metadata: bool) -> None:
-    """Let something happen in Stripe to the organisation's latest subscription."""
-    subscriptions = stack.simulator.account.subscriptions
-    theirs = [one for one in subscriptions.objects.values() if one["customer"] in stack.customers["acme"]]
-    latest = max(theirs, key=lambda one: one["created"])
-    is_living, subscription_id = latest["status"] != "canceled", latest["id"]
-    if action == "wait":
-        stack.advance(seconds=1)
-    elif action == "later":
-        stack.advance(seconds=75)
-    elif action == "checkout":
-        # Two subscriptions of one second have no newest.
-        stack.advance(seconds=1)
-        stack.subscribe("acme", in_metadata=in_metadata)
-    elif action in ("cancel", "cancel_newest"):
-        living = [one["id"] for one in theirs if one["status"] != "canceled"]
-        if living:
-            subscriptions.cancel(living[0 if action == "cancel" else -1])
-    elif not is_living:
-        return
-    elif action == "update":
-        subscriptions.update(subscription_id, {"description": str(len(stack.simulator.webhooks.deliveries))})
-    elif action == "ends":
-        subscriptions.update(subscription_id, {"cancel_at_period_end": not latest["cancel_at_period_end"]})
-    elif action == "pause":
-        subscriptions.pause(subscription_id)
-    elif action == "resume" and latest["status"] == "paused":
-        subscriptions.resume(subscription_id)
-    elif action == "invoice":
-        invoice = stack.simulator.account.invoices.retrieve(latest["latest_invoice"])
-        subscriptions.set_status(subscription_id, "past_due", emit=False)
-        stack.simulator.account.events.emit("invoice.payment_failed", invoice)
-    elif action in ("past_due", "active") and latest["status"] != "paused":
-        subscriptions.set_status(subscription_id, action)
-
-
-def written_by_deliveries(calls: Calls) -> int:
-    return calls.names.count("dynamodb:TransactWriteItems")
-
-
-LIFE: dict[str, Any] = {
-    "steps": STEPS,
-    "in_metadata": st.booleans(),
-    "payload": st.sampled_from(["snapshot", "thin", None]),
-    "randomness": st.randoms(use_true_random=False),
-}
-OF_ONE_STACK: dict[str, Any] = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-}
-
-
-def live(stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any) -> None:
-    steps, in_metadata, payload, randomness = (life[name] for name in LIFE)
-    dynamodb_local.empty_tables(dynamodb)
-    stack.simulator.webhooks.take()
-    stack.customers.clear()
-    stack.subscribe("acme", in_metadata=in_metadata)
-    waiting: list[Delivery] = []
-    delivered: list[Delivery] = []
-
-    def collect() -> None:
-        # Checkouts and invoices have no thin events: what only they tell is told by snapshots in every life.
-        waiting.extend(
-            one
-            for one in take()
-            if payload in (None, one.payload) or one.event_type.startswith(("checkout.", "invoice."))
-        )
-
-    def deliver(delivery: Delivery) -> None:
-        outcome = stack.deliver(delivery).outcome
-        known = delivery.event_id in {one.event_id for one in delivered}
-        assert (outcome == "duplicate") == known
-        delivered.append(delivery)
-
-    with calls.watched():
-        for step in steps:
-            if isinstance(step, str):
-                act(stack, step, in_metadata)
-            else:
-                collect()
-                if waiting:
-                    position = step[0] % len(waiting)
-                    deliver(waiting[position])
-                    if not step[1]:
-                        del waiting[position]
-        collect()
-        again = [one for one in delivered if randomness.random() < 0.2]
-        rest = waiting + again
-        randomness.shuffle(rest)
-        for delivery in rest:
-            deliver(delivery)
-        writes = written_by_deliveries(calls)
-
-    record = assert_follows_stripe(stack, "acme", [one.event_type for one in delivered])
-    assert int(record.version) == writes
-    assert_recorded_once(delivered)
-
-
-@settings(max_examples=20, **OF_ONE_STACK)
-@given(**LIFE)
-def test_random_lives_in_random_orders_end_in_stripes_state(
-    stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any
-) -> None:
-    live(stack, dynamodb, take, calls, **life)
-
-
-@pytest.mark.deep
-@settings(max_examples=400, **OF_ONE_STACK)
-@given(**LIFE)
-def test_many_random_lives_in_random_orders_end_in_stripes_state(
-    stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any
-) -> None:
-    live(stack, dynamodb, take, calls, **life)
 
 
 # ------------------------------------------------------------------------------------------------- single promises

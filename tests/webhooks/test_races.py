@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from billing import clock
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.subscriptions import list_subscriptions
-from billing.tables import subscriptions as subscriptions_table
 from billing.tables.stripe_events import StripeEventRecord
-from billing.tables.subscriptions import link_customer
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from billing.webhooks.decision import Reading
 from programs.local.stack import Answer, Stack
 from stripe_simulator import Delivery
 from tests.webhooks.calls import Calls, Crash, crash_before
-from tests.webhooks.conftest import Take
+from tests.webhooks.deliveries import fetches, one_update, updates
 from tests.webhooks.stripe_state import assert_follows_stripe
 
 TOGETHER = 50
+UPDATE = "dynamodb:UpdateItem"
 
 
 def delivered_together(stack: Stack, deliveries: Sequence[Delivery]) -> list[Answer]:
@@ -43,17 +39,6 @@ def delivered_together(stack: Stack, deliveries: Sequence[Delivery]) -> list[Ans
 
     with ThreadPoolExecutor(len(deliveries)) as threads:
         return list(threads.map(deliver, deliveries))
-
-
-def updates(stack: Stack, subscription_id: str, how_many: int = TOGETHER) -> list[Delivery]:
-    """Let a subscription change so many times; return the snapshot events of it."""
-    for number in range(how_many):
-        stack.simulator.account.subscriptions.update(subscription_id, {"description": str(number)})
-    return [one for one in stack.simulator.webhooks.take("customer.subscription.updated") if one.payload == "snapshot"]
-
-
-def fetches(stack: Stack) -> int:
-    return stack.simulator.requests.total
 
 
 def test_fifty_deliveries_of_one_event_have_one_effect_and_one_record(stack: Stack, acme: str) -> None:
@@ -82,9 +67,24 @@ def test_fifty_deliveries_of_a_first_checkout_have_one_effect_and_one_record(sta
     assert int(assert_follows_stripe(stack, "acme").version) == 1
 
 
+def test_fifty_deliveries_of_an_old_event_have_one_record(stack: Stack, acme: str) -> None:
+    old, newer = updates(stack, acme, 2)
+    stack.advance(minutes=5)
+    stack.simulator.account.subscriptions.update(acme, {"description": "newest"})
+    stack.deliver(one_update(stack))
+    asked = fetches(stack)
+
+    answers = delivered_together(stack, [old, newer] * (TOGETHER // 2))
+
+    assert {answer.status for answer in answers} == {200}
+    outcomes = Counter(answer.body["outcome"] for answer in answers)
+    assert outcomes == {'{"outcome": "already_reflected"}': 2, '{"outcome": "duplicate"}': TOGETHER - 2}
+    assert fetches(stack) == asked
+
+
 def test_fifty_events_of_one_subscription_cost_far_fewer_than_fifty_fetches(stack: Stack, acme: str) -> None:
     before = int(stack.record("acme").version)
-    deliveries = updates(stack, acme)
+    deliveries = updates(stack, acme, TOGETHER)
     asked = fetches(stack)
 
     answers = delivered_together(stack, deliveries)
@@ -123,14 +123,14 @@ def test_a_subscription_that_changes_during_its_deliveries_ends_as_stripe_has_it
 def test_a_duplicate_has_no_second_effect_when_its_read_misses_the_events_record(
     stack: Stack, acme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An eventually consistent read may see the subscription as written and the event as not recorded."""
+    """Another delivery may record the event between this one's read and its write."""
     (delivery,) = updates(stack, acme, 1)
     assert stack.deliver(delivery).outcome == "processed"
     before = stack.record("acme")
     real, misses = ledger.read, iter([True])
 
-    def read(event_id: str, organization_id: str, *, consistent: bool) -> Reading:
-        reading = real(event_id, organization_id, consistent=consistent)
+    def read(event_id: str, organization_id: str) -> Reading:
+        reading = real(event_id, organization_id)
         return replace(reading, is_recorded=reading.is_recorded and not next(misses, False))
 
     monkeypatch.setattr(ledger, "read", read)
@@ -156,10 +156,6 @@ def between_fetch_and_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callab
 
     monkeypatch.setattr("billing.webhooks.refresh.list_subscriptions", list_and_wait)
     return waiting.append
-
-
-def one_update(stack: Stack) -> Delivery:
-    return next(one for one in stack.simulator.webhooks.take("customer.subscription.updated"))
 
 
 def test_a_refresh_that_is_overtaken_between_fetch_and_write_is_thrown_away(
@@ -223,136 +219,3 @@ def test_the_end_of_a_link_stops_a_write_of_what_was_fetched_before_it(
     assert stack.deliver(slow).status == 200
 
     assert assert_follows_stripe(stack, "acme").status == "active"
-
-
-def test_an_event_that_finds_no_organisation_while_the_index_lags_is_not_lost(
-    stack: Stack, take: Take, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = subscriptions_table.organizations_with_customer
-    lags = True
-    monkeypatch.setattr(
-        delivery_module, "organizations_with_customer", lambda customer_id: [] if lags else real(customer_id)
-    )
-    _, subscription_id = stack.subscribe("acme")
-    checkout = next(one for one in take() if one.event_type == "checkout.session.completed")
-
-    def pass_by_unseen(attempt: int) -> None:
-        nonlocal lags
-        if lags:
-            stack.simulator.account.subscriptions.set_status(subscription_id, "past_due")
-            assert stack.deliver(one_update(stack)).outcome == "ignored"
-            lags = False
-
-    monkeypatch.setattr(delivery_module, "_pause", pass_by_unseen)
-    assert stack.deliver(checkout).outcome == "processed"
-    pass_by_unseen(0)
-
-    assert assert_follows_stripe(stack, "acme").status == "past_due"
-
-
-def test_a_delivery_is_repeated_when_the_index_lags_for_too_long(
-    stack: Stack, take: Take, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delivery_module, "_pause", lambda attempt: None)
-    stack.subscribe("acme")
-    checkout = next(one for one in take() if one.event_type == "checkout.session.completed")
-    with monkeypatch.context() as lagging:
-        lagging.setattr(delivery_module, "organizations_with_customer", lambda customer_id: [])
-        assert stack.deliver(checkout).status == 500
-    monkeypatch.setattr(ledger, "CLAIM_SECONDS", -1.0)
-
-    assert stack.deliver(checkout).outcome == "duplicate"
-    assert_follows_stripe(stack, "acme")
-
-
-# -------------------------------------------------------------------------------------------------- calls to Stripe
-
-
-@pytest.mark.parametrize(("age_seconds", "calls_to_stripe"), [(59, 1), (60, 0), (3600, 0)])
-def test_an_event_a_minute_older_than_the_stored_fetch_costs_no_call_to_stripe(
-    stack: Stack, acme: str, age_seconds: int, calls_to_stripe: int
-) -> None:
-    old, _ = updates(stack, acme, 2)
-    stack.advance(seconds=age_seconds)
-    (newer,) = updates(stack, acme, 1)
-    stack.deliver(newer)
-    asked = fetches(stack)
-
-    outcome = stack.deliver(old).outcome
-
-    assert fetches(stack) - asked == calls_to_stripe
-    assert outcome == ("processed" if calls_to_stripe else "already_reflected")
-
-
-def test_a_duplicate_and_an_ignored_type_cost_no_call_to_stripe(stack: Stack, acme: str) -> None:
-    (delivery,) = updates(stack, acme, 1)
-    stack.deliver(delivery)
-    stack.simulator.account.customers.create({"email": "buyer@example.com"})
-    ignored = stack.simulator.webhooks.take("customer.created")[0]
-    asked = fetches(stack)
-
-    assert (stack.deliver(delivery).outcome, stack.deliver(ignored).outcome) == ("duplicate", "ignored")
-    assert fetches(stack) == asked
-
-
-def test_an_event_is_not_taken_for_covered_by_a_fetch_that_did_not_know_its_customer(stack: Stack, acme: str) -> None:
-    """A customer was linked, by the billing API, to an organisation that has a record already."""
-    customer_id = stack.simulator.account.customers.create({"email": "buyer@example.com"})["id"]
-    stack.subscribe("acme", customer=customer_id, in_metadata=True)
-    late = [one for one in stack.simulator.webhooks.take() if one.event_type == "customer.subscription.created"]
-    stack.advance(minutes=5)
-    (update,) = updates(stack, acme, 1)
-    stack.deliver(update)
-    record = stack.record("acme")
-    assert record.stripe_subscription_id == acme
-    assert link_customer("acme", customer_id, record, clock.utc_now())
-
-    assert stack.deliver(late[0]).outcome == "processed"
-
-    assert_follows_stripe(stack, "acme")
-
-
-def test_a_late_checkout_is_not_taken_for_covered_by_a_fetch_that_did_not_know_its_customer(
-    stack: Stack, acme: str
-) -> None:
-    _, second = stack.subscribe("acme")
-    late = stack.simulator.webhooks.take("checkout.session.completed")[0]
-    stack.advance(minutes=5)
-    (update,) = updates(stack, acme, 1)
-    stack.deliver(update)
-
-    assert stack.deliver(late).outcome == "processed"
-    assert assert_follows_stripe(stack, "acme").stripe_subscription_id == second
-
-
-def test_the_claim_of_a_delivery_that_died_is_waited_for_three_seconds_at_most(
-    stack: Stack, acme: str, calls: Calls, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [1_000_000.0]
-    waited: list[float] = []
-
-    def pause(attempt: int) -> None:
-        waited.append(0.5)
-        now[0] += 0.5
-
-    monkeypatch.setattr(time, "time", lambda: now[0])
-    monkeypatch.setattr(delivery_module, "_pause", pause)
-    (delivery,) = updates(stack, acme, 1)
-    with pytest.raises(Crash), calls.watched(lambda number, name: crash_before if name == "stripe" else None):
-        stack.deliver(delivery)
-    assert stack.record("acme").refreshing_since is not None
-
-    assert stack.deliver(delivery).outcome == "processed"
-    assert 2.5 <= sum(waited) <= 3
-    assert_follows_stripe(stack, "acme")
-
-
-def test_the_pauses_last_longer_than_a_claim_and_shorter_than_the_functions_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    for attempt in range(delivery_module.ATTEMPTS):
-        delivery_module._pause(attempt)
-
-    assert ledger.CLAIM_SECONDS < sum(pauses) < timedelta(seconds=12).total_seconds()

@@ -55,13 +55,17 @@ class StripeEventRecord(Table):
         )
 
     @classmethod
+    def of(cls, event_id: str) -> StripeEventRecord | None:
+        """Return the event's record, its id and organisation alone; None where it has none."""
+        try:
+            return cls.get(event_id, attributes_to_get=["event_id", "organization_id"])
+        except cls.DoesNotExist:
+            return None
+
+    @classmethod
     def recorded(cls, event_id: str) -> bool:
         """Say whether the event has a record."""
-        try:
-            cls.get(event_id, attributes_to_get=["event_id"])
-        except cls.DoesNotExist:
-            return False
-        return True
+        return cls.of(event_id) is not None
 
 
 def record_event(record: StripeEventRecord) -> bool:

@@ -26,8 +26,8 @@ _first_use = Lock()
 
 @cache
 def _connection() -> Connection:
-    # A client of its own for each table would cost three times its start-up. The time-outs fit a call that DynamoDB
-    # answers in milliseconds: botocore's minute would outlive a webhook's time limit.
+    # A client of its own for each table would cost three times its start-up. The time-outs fit a call that takes
+    # DynamoDB milliseconds: botocore's minute would outlive a webhook's time limit.
     return Connection(connect_timeout_seconds=2, read_timeout_seconds=5, max_retry_attempts=4, max_pool_connections=32)
 
 

@@ -4,6 +4,7 @@
 
     request.py       the HTTP request: the raw body and its signature, or 400
     events.py        a genuine event, and what it points at
+    decision.py      what to do next, decided from what was read, without I/O
     refresh.py       what Stripe has now: the organisation's newest living subscription
     ledger.py        the event's record and the subscription, read and written together
     meter_errors.py  what Stripe's meters report about usage sent earlier
@@ -20,12 +21,13 @@
    under the condition that it has none. A delivery that dies anywhere is simply delivered again.
 3. *No fetch for an event that has nothing to tell.* Its news is in the record already where the record's fetch began a
    minute after Stripe created the event (a minute, for clocks that differ), or where it began from a newer version
-   (`fetched_from`) than one that was read, consistently, after the event had arrived. The second rule needs no clock.
+   (`fetched_from`) than one that was read after the event had arrived. The second rule needs no clock.
 4. *Deliveries that come together share a fetch.* Whoever is about to fetch leaves a claim on the record
    (`refreshing_since`); others wait a moment, read again, and by 3 are mostly done: of 50 events at once, the first is
    fetched for, then one of the others for all of them. A claim is a hint that expires: 1 and 2 hold without it.
 5. *A link is finished by whoever comes next.* The write that makes a customer known sets `rearm_from`. As long as it
-   is there, no delivery for the organisation ends before the index shows the customer, Stripe was asked once more (an
-   event that came too early found no organisation) and the hours that were refused for want of it are due. Removing it
-   is part of what a write's condition looks at, for the reason given under 1.
+   is there, no delivery of the organisation's own events ends before the index shows the customer, Stripe was asked
+   once more (an event that came too early found no organisation) and the hours that were refused for want of it are
+   due. A duplicate is no exception, for Stripe repeats nothing after its 200; so every read of the record is
+   consistent. Removing `rearm_from` is part of what a write's condition looks at, for the reason given under 1.
 """

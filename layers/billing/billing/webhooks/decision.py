@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Any, Literal
 
 from billing.clock import HOUR, from_unix, hour_of
@@ -65,7 +64,6 @@ class Reading:
 
     is_recorded: bool
     record: StoredSubscription | None
-    is_consistent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Progress:
     """What this delivery knows already.
 
     `outcome` is there once the event has its record and only the link is left to finish. `seen` is the version that
-    was there, read consistently, when the event had reached us already.
+    was there when the event had reached us already.
     """
 
     outcome: Outcome | None = None
@@ -82,30 +80,47 @@ class Progress:
     def after(self, reading: Reading) -> Progress:
         """Return what is known after one more read."""
         outcome = self.outcome or ("duplicate" if reading.is_recorded else None)
-        seen = version_of(reading.record) if self.seen is None and reading.is_consistent else self.seen
+        seen = version_of(reading.record) if self.seen is None else self.seen
         return Progress(outcome, seen)
 
 
-class Step(Enum):
-    """What to do next."""
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The subscription is fetched from Stripe and stored with the event's record."""
 
-    END = "everything is done; the outcome is the progress's"
-    RECORD_AS_REFLECTED = "record the event: the stored subscription has its news already"
-    READ_AGAIN = "read consistently: an older record may hide a link that is not finished"
-    FINISH_LINKING = "do what a new customer or subscription asks for"
-    REFRESH = "fetch the subscription from Stripe and store it with the event's record"
+
+@dataclass(frozen=True, slots=True)
+class FinishLinking:
+    """What a new customer or subscription asks for is done: `record` holds a link that is not finished."""
+
+    record: StoredSubscription
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The event gets its record, and nothing else is written."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Everything is done."""
+
+    outcome: Outcome
+
+
+Step = Refresh | FinishLinking | Record | End
 
 
 def decide(event: StripeEvent, pointer: Pointer, reading: Reading, progress: Progress) -> Step:
     """Return the next step of a delivery; `progress` includes the reading."""
     record = reading.record
-    if reading.is_recorded and not reading.is_consistent:
-        return Step.READ_AGAIN
     if not reading.is_recorded and not is_covered(event, pointer, record, progress.seen):
-        return Step.REFRESH
+        return Refresh()
     if record is not None and record.rearm_from is not None:
-        return Step.FINISH_LINKING
-    return Step.END if progress.outcome else Step.RECORD_AS_REFLECTED
+        return FinishLinking(record)
+    return End(progress.outcome) if progress.outcome else Record("already_reflected")
 
 
 def is_covered(event: StripeEvent, pointer: Pointer, record: StoredSubscription | None, seen: int | None) -> bool:

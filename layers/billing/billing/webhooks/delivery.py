@@ -19,9 +19,12 @@ from billing.tables.usage import make_refused_due, refused_hours
 from billing.telemetry import count, logger
 from billing.webhooks import ledger
 from billing.webhooks.decision import (
+    End,
+    FinishLinking,
     Outcome,
     Progress,
-    Step,
+    Record,
+    Refresh,
     StoredSubscription,
     decide,
     is_reflected,
@@ -35,7 +38,7 @@ from billing.webhooks.events import (
     StripeEvent,
     subscription_pointer,
 )
-from billing.webhooks.meter_errors import take_meter_errors
+from billing.webhooks.meter_errors import process_meter_errors
 from billing.webhooks.refresh import fetch
 
 # Together some six seconds: longer than a claim lasts, shorter than Stripe waits for the response.
@@ -60,16 +63,21 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
         UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing: Stripe shall deliver again.
     """
     if event.event_type in (METER_ERROR_REPORT, NO_METER_FOUND) and event.is_thin:
-        return Delivered(take_meter_errors(event, gateway))
+        return Delivered(process_meter_errors(event, gateway))
     pointer = subscription_pointer(event)
     if pointer is None:
         return Delivered(_record(event, "ignored"))
     organization_id = _organization_of(pointer)
     if organization_id is None:
-        if StripeEventRecord.recorded(event.event_id):
+        earlier = StripeEventRecord.of(event.event_id)
+        if earlier is not None and earlier.organization_id is None:
             return Delivered("duplicate")
-        pointer = _asked_of_stripe(pointer, gateway)
-        organization_id = _organization_of(pointer)
+        if earlier is not None:
+            # Another delivery of the event has found the organisation, and may have died before its link was finished.
+            organization_id = earlier.organization_id
+        else:
+            pointer = _asked_of_stripe(pointer, gateway)
+            organization_id = _organization_of(pointer)
     if organization_id is None:
         count("unknown_subscription")
         return Delivered(_record(event, "ignored"))
@@ -93,38 +101,39 @@ def _follow(event: StripeEvent, pointer: Pointer, organization_id: str, gateway:
     """Read, decide and do, until the event has its record and its effect."""
     progress = Progress()
     for attempt in range(ATTEMPTS):
-        reading = ledger.read(event.event_id, organization_id, consistent=attempt > 0)
+        reading = ledger.read(event.event_id, organization_id)
         progress = progress.after(reading)
         step = decide(event, pointer, reading, progress)
-        if step is Step.READ_AGAIN:
-            continue
-        if step is Step.END and progress.outcome:
-            return progress.outcome
-        if step is Step.RECORD_AS_REFLECTED:
-            return _record(event, "already_reflected", organization_id)
-        if step is Step.REFRESH and _is_claimed_by_another(pointer, organization_id, reading.record):
-            return _ignore_conflict(event, pointer, organization_id)
-        if not ledger.claim(organization_id, reading.record):
+        if isinstance(step, End):
+            return step.outcome
+        if isinstance(step, Refresh) and _is_claimed_by_another(pointer, organization_id, reading.record):
+            _tell_of_conflict(pointer, organization_id)
+            step = Record("ignored")
+        if isinstance(step, Record):
+            # A duplicate is not the end: what the event's other delivery has left undone is seen by the next read.
+            if _record(event, step.outcome, organization_id) != "duplicate":
+                return step.outcome
+        elif not ledger.claim(organization_id, reading.record):
             _pause(attempt)
-        elif step is Step.FINISH_LINKING and reading.record is not None:
-            _finish_linking(reading.record, pointer, gateway)
+        elif isinstance(step, FinishLinking):
+            _finish_linking(step.record, gateway)
         else:
-            refresh = _refresh(event, pointer, organization_id, reading.record, gateway)
-            if refresh is None:
+            refreshed = _refresh(event, pointer, organization_id, reading.record, gateway)
+            if refreshed is None:
                 _pause(attempt)
-            elif refresh.is_finished:
-                return refresh.outcome
+            elif refreshed.is_finished:
+                return refreshed.outcome
             else:
-                progress = replace(progress, outcome=refresh.outcome)
+                progress = replace(progress, outcome=refreshed.outcome)
     raise ContentionError(f"The subscription of {organization_id} was being changed by others {ATTEMPTS} times")
 
 
 @dataclass(frozen=True, slots=True)
 class _Refreshed:
-    """What came of a refresh; not finished where a link is left to finish."""
+    """What came of a refresh; not finished where a link may be left to finish."""
 
     outcome: Outcome
-    is_finished: bool = True
+    is_finished: bool
 
 
 def _refresh(
@@ -138,7 +147,8 @@ def _refresh(
     fetched = fetch(gateway, organization_id, pointer, record)
     if fetched is None:
         count("unknown_subscription")
-        return _Refreshed(_record(event, "ignored", organization_id))
+        outcome = _record(event, "ignored", organization_id)
+        return _Refreshed(outcome, is_finished=outcome != "duplicate")
     now = clock.utc_now()
     event_record = _event_record(event, "processed", organization_id, now)
     if not ledger.write(event_record, organization_id, record, fetched, now):
@@ -159,21 +169,20 @@ def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: Store
     return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})
 
 
-def _ignore_conflict(event: StripeEvent, pointer: Pointer, organization_id: str) -> Outcome:
+def _tell_of_conflict(pointer: Pointer, organization_id: str) -> None:
     count("customer_conflict")
     logger.error(
         "Two organisations claim one Stripe customer; the first one keeps it",
         extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
     )
-    return _record(event, "ignored", organization_id)
 
 
-def _finish_linking(record: StoredSubscription, pointer: Pointer, gateway: StripeGateway) -> None:
+def _finish_linking(record: StoredSubscription, gateway: StripeGateway) -> None:
     """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
 
     The refused hours in which the organisation had a subscription become due. And Stripe is asked once more: an event
     that came while the index did not show the customer yet found no organisation, and nobody else looks where it
-    pointed.
+    pointed. Only the organisation's own customers are asked for: the event at hand may have been refused.
 
     Raises:
         UnavailableError: the index does not show the customer yet.
@@ -181,7 +190,7 @@ def _finish_linking(record: StoredSubscription, pointer: Pointer, gateway: Strip
     if record.rearm_from is None:
         return
     _wait_for_index(record)
-    fetched = fetch(gateway, record.organization_id, pointer, record)
+    fetched = fetch(gateway, record.organization_id, None, record)
     if fetched is not None and not is_reflected(record, fetched):
         # The loop reads the record again, and finds `rearm_from` still there.
         ledger.write(None, record.organization_id, record, fetched, clock.utc_now())

@@ -22,22 +22,22 @@ CLAIM_SECONDS = 3.0
 _STORED_ATTRIBUTES = tuple(field.name for field in fields(StoredSubscription))
 
 
-def read(event_id: str, organization_id: str, *, consistent: bool) -> Reading:
+def read(event_id: str, organization_id: str) -> Reading:
     """Read whether the event has a record, and the organisation's record.
 
-    An eventually consistent read may miss either; the transaction's conditions find that out.
+    Read consistently: an older record hides a link that is not finished, and no write would find that out.
     """
     events, subscriptions = StripeEventRecord.name(), SubscriptionRecord.name()
     response: Any = client().batch_get_item(
         RequestItems={
             events: {
                 "Keys": [{"event_id": {"S": event_id}}],
-                "ConsistentRead": consistent,
+                "ConsistentRead": True,
                 "ProjectionExpression": "event_id",
             },
             subscriptions: {
                 "Keys": [{"organization_id": {"S": organization_id}}],
-                "ConsistentRead": consistent,
+                "ConsistentRead": True,
             },
         }
     )
@@ -45,7 +45,7 @@ def read(event_id: str, organization_id: str, *, consistent: bool) -> Reading:
         raise UnavailableError("DynamoDB left keys unread: it is throttled")
     items = response["Responses"]
     records = [stored(SubscriptionRecord.from_raw_data(item)) for item in items.get(subscriptions, ())]
-    return Reading(bool(items.get(events)), records[0] if records else None, consistent)
+    return Reading(bool(items.get(events)), records[0] if records else None)
 
 
 def stored(record: SubscriptionRecord) -> StoredSubscription:

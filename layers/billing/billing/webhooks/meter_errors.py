@@ -44,7 +44,7 @@ MARK_ATTEMPTS = 5
 LONGEST_REPORT = 100_000
 
 
-def take_meter_errors(event: StripeEvent, gateway: StripeGateway) -> Literal["processed", "duplicate"]:
+def process_meter_errors(event: StripeEvent, gateway: StripeGateway) -> Literal["processed", "duplicate"]:
     """Mark the hours that a report names, have the rest of that meter compared, and store the report.
 
     Everything here can be done twice: the event's record comes last, so that a delivery which dies is done again.
@@ -119,5 +119,5 @@ def _mark(code: str, total: NamedTotal) -> None:
 
 def _is_newest(total: NamedTotal, hour: UsageRecord) -> bool:
     """Say whether Stripe was told nothing newer of this meter: a later revision may have told another meter only."""
-    told_under = hour.reported_under.as_dict() if hour.reported_under else {}
-    return total.revision in (hour.revision, told_under.get(total.event_name, hour.revision))
+    reported_under = hour.reported_under.as_dict() if hour.reported_under else {}
+    return total.revision in (hour.revision, reported_under.get(total.event_name, hour.revision))

@@ -10,35 +10,38 @@ from billing.webhooks.events import Pointer
 
 
 def fetch(
-    gateway: StripeGateway, organization_id: str, pointer: Pointer, record: StoredSubscription | None
+    gateway: StripeGateway, organization_id: str, pointer: Pointer | None, record: StoredSubscription | None
 ) -> Fetched | None:
     """Ask Stripe for the organisation's subscriptions; None where it has none.
 
-    All customers that the organisation has had are asked, and all their subscriptions looked at: so the answer depends
-    on what Stripe has, and not on which event happened to be the last.
+    All customers that the organisation has had are asked for, and the event's where there is a pointer; all their
+    subscriptions are looked at: so the result depends on what Stripe has, not on which event happened to be the last.
     """
     fetched_at = clock.utc_now()
-    customer_ids: set[str | None] = {pointer.customer_id}
-    expected: set[str | None] = {pointer.subscription_id}
+    customer_ids: set[str | None] = set()
+    expected_ids: set[str | None] = set()
+    if pointer is not None:
+        customer_ids.add(pointer.customer_id)
+        expected_ids.add(pointer.subscription_id)
     if record is not None:
         customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}
-        expected.add(record.stripe_subscription_id)
-    found = {
+        expected_ids.add(record.stripe_subscription_id)
+    subscriptions = {
         subscription.subscription_id: subscription
         for customer_id in sorted(filter(None, customer_ids))
         for subscription in list_subscriptions(gateway, customer_id)
     }
     # A deleted customer's list may be gone while its subscriptions can still be read.
-    for subscription_id in filter(None, expected - found.keys()):
+    for subscription_id in filter(None, expected_ids - subscriptions.keys()):
         subscription = retrieve_subscription(gateway, subscription_id)
         if subscription is not None:
-            found[subscription_id] = subscription
-    ours = [
+            subscriptions[subscription_id] = subscription
+    own_subscriptions = [
         subscription
-        for subscription in found.values()
-        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in expected
+        for subscription in subscriptions.values()
+        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in expected_ids
     ]
-    if not ours:
+    if not own_subscriptions:
         return None
-    newest = newest_living(ours)
-    return Fetched(newest, ours, {*filter(None, customer_ids), newest.customer_id}, fetched_at)
+    newest = newest_living(own_subscriptions)
+    return Fetched(newest, own_subscriptions, {*filter(None, customer_ids), newest.customer_id}, fetched_at)
