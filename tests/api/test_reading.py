@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -97,6 +100,19 @@ def test_usage_without_a_range_is_that_of_the_past_week(stack: Stack, api: HttpA
     response = api.call("GET", USAGE)
     assert (response.body["start"], response.body["end"]) == ("2026-11-16T08:00:00Z", "2026-11-23T08:00:00Z")
     assert response.body["hours"] == []
+
+
+def test_reading_imports_no_stripe(stack: Stack) -> None:
+    program = """
+import sys
+from programs.local.http_api import HttpApi
+statuses = [HttpApi().call("GET", f"/organizations/acme/{path}").status for path in ("usage", "subscription")]
+print(statuses, "stripe" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+
+    assert run.stdout.splitlines()[-1] == "[200, 404] False"
 
 
 def test_a_failure_of_dynamodb_is_a_503(stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch) -> None:
