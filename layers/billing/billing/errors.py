@@ -11,7 +11,7 @@
     │       ├── KeyReusedError              the idempotency key came before, with other parameters
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
-    │   ├── StripeUnavailableError      no answer, 409, 429, 5xx
+    │   ├── StripeUnavailableError      no response, 409, 429, 5xx
     │   └── ContentionError             others kept writing the same item
     └── ConfigurationError          a person has to change a setting: the message says which
         └── MeterMisconfiguredError     a Stripe meter that would bill wrongly
@@ -23,23 +23,23 @@ from __future__ import annotations
 
 
 class BillingError(Exception):
-    """Be the base of every error that this package raises on purpose."""
+    """Any error that this package raises on purpose."""
 
 
 class RefusedError(BillingError):
-    """Say that the same input will be refused again, however often it comes."""
+    """The refusal of an input, which will be refused again however often it comes."""
 
 
 class NotAStripeDeliveryError(RefusedError):
-    """Say why a request is not a genuine Stripe webhook; the message is safe to answer with."""
+    """A request that is not a genuine Stripe webhook; the message says why, and is safe to return to the sender."""
 
 
 class InvalidUsageError(RefusedError):
-    """Say which part of a usage record cannot be stored, and what it must be."""
+    """Usage that no hour can hold; the message names the part of it, and what that must be."""
 
 
 class InvalidRequestError(RefusedError):
-    """Say which `field` of a request to the billing API breaks a rule, and the rule; safe to answer with."""
+    """A `field` of a request to the billing API that breaks a rule; the message is the rule, for the caller."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -47,15 +47,15 @@ class InvalidRequestError(RefusedError):
 
 
 class NotSubscribedError(RefusedError):
-    """Say that the organisation has nothing of the kind yet; safe to answer with."""
+    """An organisation without what is asked for; the message is for the caller."""
 
 
 class AlreadySubscribedError(RefusedError):
-    """Say that the organisation has a living subscription; safe to answer with."""
+    """An organisation that has a living subscription already; the message is for the caller."""
 
 
 class StripeRefusedError(RefusedError):
-    """Carry Stripe's refusal.
+    """Stripe's refusal.
 
     `code` is Stripe's error code where it gave one; `str()` is Stripe's message.
     Source: https://docs.stripe.com/api/errors
@@ -67,21 +67,21 @@ class StripeRefusedError(RefusedError):
 
 
 class StripeNotFoundError(StripeRefusedError):
-    """Say that Stripe has no such object (`resource_missing`)."""
+    """An object that Stripe does not have (`resource_missing`)."""
 
 
 class KeyReusedError(StripeRefusedError):
-    """Say that an idempotency key came before with other parameters: another request needs another key."""
+    """An idempotency key that came before with other parameters: another request needs another key."""
 
 
 class UnavailableError(BillingError):
-    """Say that the same call can succeed later."""
+    """A failure of a call that can succeed later."""
 
 
 class StripeUnavailableError(UnavailableError):
-    """Say that Stripe gave no answer, or one that asks to try again (409, 429, 5xx).
+    """No response from Stripe, or one that asks to try again (409, 429, 5xx).
 
-    `status` is the answer's HTTP status, None where there was no answer.
+    `status` is the response's HTTP status, None where there was no response.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -90,12 +90,12 @@ class StripeUnavailableError(UnavailableError):
 
 
 class ContentionError(UnavailableError):
-    """Say that an item changed under every attempt to write it."""
+    """An item that changed under every attempt to write it."""
 
 
 class ConfigurationError(BillingError):
-    """Name the setting that is missing or wrong, and what it must be."""
+    """A setting that is missing or wrong; the message names it and what it must be."""
 
 
 class MeterMisconfiguredError(ConfigurationError):
-    """Name the Stripe meter that would bill wrongly, and what to do about it."""
+    """A Stripe meter that would bill wrongly; the message names it and what to do."""

@@ -58,7 +58,7 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "drift_events": MetricDefinition(_COUNT, "", "meter hours in which Stripe counted something else"),
         "drift_units": MetricDefinition(_COUNT, "", "units by which they differ, added up regardless of sign"),
         # service: api
-        "api_errors": MetricDefinition(_COUNT, "status", "answers of the billing API that are errors"),
+        "api_errors": MetricDefinition(_COUNT, "status", "responses of the billing API that are errors"),
     }
 )
 

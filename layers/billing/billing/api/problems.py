@@ -120,8 +120,8 @@ def _other(error: Exception) -> Response[str]:
 
 def _unavailable(error: Exception) -> Response[str]:
     logger.warning("A request cannot succeed now", extra=described(error))
-    again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The same request later can succeed", headers=again)
+    retry_after = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The same request later can succeed", headers=retry_after)
 
 
 def _defect(error: Exception) -> Response[str]:

@@ -95,7 +95,7 @@ def _responses(status: int, model: type[BaseModel], description: str, *errors: H
     return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
 
 
-_OF_STRIPE = (
+_POST_PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.BAD_GATEWAY,
@@ -109,7 +109,7 @@ _OF_STRIPE = (
     operation_id="openCheckoutSession",
     summary="Open a page on which the organisation subscribes",
     custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(201, CheckoutSessionResponse, "The page is open", HTTPStatus.CONFLICT, *_OF_STRIPE),
+    responses=_responses(201, CheckoutSessionResponse, "The page is open", HTTPStatus.CONFLICT, *_POST_PROBLEMS),
 )
 def open_checkout_session(
     organization_id: OrganizationId, body: CheckoutRequest, idempotency_key: IdempotencyKey = None
@@ -131,7 +131,7 @@ def open_checkout_session(
     operation_id="openPortalSession",
     summary="Open a page on which the organisation manages its subscription",
     custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(201, PortalSessionResponse, "The page is open", *_OF_STRIPE),
+    responses=_responses(201, PortalSessionResponse, "The page is open", *_POST_PROBLEMS),
 )
 def open_portal_session(
     organization_id: OrganizationId, body: PortalRequest, idempotency_key: IdempotencyKey = None
