@@ -18,7 +18,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import Queue
 
-from programs.mutants.promises import MUTANTS, Mutant
+from programs.mutants.mutant import Mutant
+from programs.mutants.promises import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS_FAILED = 1

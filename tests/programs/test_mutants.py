@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from programs.mutants.promises import MUTANTS, Mutant
+from programs.mutants.mutant import Mutant
+from programs.mutants.promises import MUTANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
