@@ -18,7 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.metering.story import Ending, Fault, Story, faults_for
+from tests.metering.ending import Ending
+from tests.metering.meanwhile import Compared, Corrected, Linked, Meanwhile, Overlapped
+from tests.metering.scripts import linked_late, tampered, usual
+from tests.metering.story import AnyFault, Fault, Kind, Story, faults_for
+from tests.support.calls import Disturbance
+from tests.support.faults import CRASHES, AtStripe, CrashAfter, NoResponse, Retried
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -31,12 +36,13 @@ SAMPLED = 15
 # Enough to see what is wrong.
 MOST_DIFFERING = 20
 # A telling takes a quarter of a second; the profile's own number is 50, and 2,000 in the deep form.
+UNCERTAIN = (NoResponse(has_effect=True), Retried(), AtStripe("http_500"))
 EXAMPLES = settings.get_profile(settings.get_current_profile_name()).max_examples // 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """Name one telling of a story."""
+    """One telling of a story."""
 
     transport: str
     most_recent: str
@@ -46,7 +52,7 @@ class Case:
 
 @dataclass
 class Explorer:
-    """Tell stories case by case, and keep count."""
+    """Stories told case by case, and how they ended."""
 
     story: Story
     monkeypatch: pytest.MonkeyPatch
@@ -81,7 +87,7 @@ class Explorer:
     def cases(
         self,
         script: Callable[[Story], None],
-        kinds: Callable[[str], Sequence[str]] = faults_for,
+        kinds: Callable[[str], Sequence[Disturbance | Meanwhile]] = faults_for,
         transports: Sequence[str] = TRANSPORTS,
     ) -> list[Case]:
         """Return a case for each call of the story and each way it can fail, over both transports and readings."""
@@ -115,7 +121,7 @@ def explorer(stack: Stack, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyP
         yield Explorer(story, monkeypatch)
 
 
-def quick(cases: Sequence[Case], always: Sequence[str], sampled: int) -> list[Case]:
+def quick(cases: Sequence[Case], always: Sequence[Kind], sampled: int) -> list[Case]:
     """Return some kinds of fault for every call, and a fixed sample of the rest."""
     chosen = [case for case in cases if case.fault.kind in always and case.most_recent == reading_for(case.fault)]
     rest = [case for case in cases if case.fault.kind not in always]
@@ -124,58 +130,61 @@ def quick(cases: Sequence[Case], always: Sequence[str], sampled: int) -> list[Ca
 
 def reading_for(fault: Fault) -> str:
     """Return the reading of "most recent" under which a fault is the more dangerous one; for others both in turn."""
-    if fault.kind.startswith("overlap:"):
-        return "arrival"  # an older total may come last
-    if fault.kind.startswith("between:"):
+    if isinstance(fault.kind, Overlapped) and fault.kind.but_the_last:
         return "timestamp"  # a newer total may have an older second
+    if isinstance(fault.kind, Overlapped) and not fault.kind.minutes:
+        return "arrival"  # an older total may come last
     return MOST_RECENT[fault.call % 2]
 
 
-def racing(*kinds: str) -> Callable[[str], Sequence[str]]:
+def racing(*kinds: Disturbance | Meanwhile) -> Callable[[str], Sequence[Disturbance | Meanwhile]]:
     """Return the crashes and those of these faults that a call can meet."""
-    return lambda call: ("crash_before", "crash_after", *(kind for kind in kinds if can_meet(call, kind)))
+    return lambda call: (*CRASHES, *(kind for kind in kinds if can_meet(call, kind)))
 
 
-def can_meet(call: str, kind: str) -> bool:
+def can_meet(call: str, kind: Disturbance | Meanwhile) -> bool:
     """Say whether a call can meet a kind of fault; what others do meanwhile every call can."""
-    return ":" in kind or kind in faults_for(call)
+    return hasattr(kind, "happen") or kind in faults_for(call)
+
+
+ONCE, BOTH_WAYS, BETWEEN = Overlapped((1,)), Overlapped((1, -1)), Overlapped((1, 1, -2), but_the_last=True)
 
 
 def test_the_story_ends_exactly_when_nothing_fails(explorer: Explorer) -> None:
     for transport in TRANSPORTS:
         for most_recent in MOST_RECENT:
-            ending = explorer.tell(Story.usual, transport, most_recent)
+            ending = explorer.tell(usual, transport, most_recent)
 
             assert ending.is_exact, ending
             assert (ending.recovery_runs, ending.repairs) == (0, 0)
 
 
 def test_stripe_counts_what_was_counted_when_any_call_fails(explorer: Explorer, request: pytest.FixtureRequest) -> None:
-    racing_kinds = ("crash_after", "overlap:+1", "count:+1", "between:+1+1-2")
-    explorer.explore(Story.usual, quick(explorer.cases(Story.usual, transports=["stream"]), racing_kinds, SAMPLED))
-    explorer.explore(Story.usual, quick(explorer.cases(Story.usual, transports=["single"]), ["crash_after"], SAMPLED))
+    racing_kinds = (CrashAfter(), ONCE, Corrected(1), BETWEEN)
+    explorer.explore(usual, quick(explorer.cases(usual, transports=["stream"]), racing_kinds, SAMPLED))
+    explorer.explore(usual, quick(explorer.cases(usual, transports=["single"]), [CrashAfter()], SAMPLED))
     explorer.conclude("one fault", request)
 
 
 def test_an_hour_is_billed_when_its_customer_is_linked_while_any_call_fails(
     explorer: Explorer, request: pytest.FixtureRequest
 ) -> None:
-    cases = explorer.cases(Story.linked_late, racing("link:", "overlap:+1"), ["stream"])
+    cases = explorer.cases(linked_late, racing(Linked(), ONCE), ["stream"])
     before_the_webhook = [case for case in cases if case.fault.call <= 12]
-    explorer.explore(Story.linked_late, quick(before_the_webhook, ["link:"], 15))
+    explorer.explore(linked_late, quick(before_the_webhook, [Linked()], 15))
     explorer.conclude("linking", request)
 
 
 def test_tampered_hours_are_repaired_when_a_comparison_and_a_run_race(
     explorer: Explorer, request: pytest.FixtureRequest
 ) -> None:
-    cases = explorer.cases(Story.tampered, racing("compare:", "overlap:+1-1", "overlap:+1"), ["stream"])
-    explorer.explore(Story.tampered, quick(cases, ["compare:"], 20), repairs=2)
+    cases = explorer.cases(tampered, racing(Compared(), BOTH_WAYS, ONCE), ["stream"])
+    explorer.explore(tampered, quick(cases, [Compared()], 20), repairs=2)
     explorer.conclude("repairing", request)
 
 
 several_faults = st.lists(
-    st.builds(Fault, st.integers(1, 60), st.integers(0, 59).map("any:{}".format)),
+    st.builds(Fault, st.integers(1, 60), st.builds(AnyFault, st.integers(0, 59))),
     min_size=2,
     max_size=6,
     unique_by=lambda fault: fault.call,
@@ -187,7 +196,7 @@ several_faults = st.lists(
 def test_stripe_counts_what_was_counted_when_several_calls_fail(
     explorer: Explorer, faults: list[Fault], transport: str, most_recent: str
 ) -> None:
-    ending = explorer.tell(Story.usual, transport, most_recent, faults)
+    ending = explorer.tell(usual, transport, most_recent, faults)
 
     assert ending.is_exact, ending
     assert ending.repairs == 0
@@ -198,7 +207,7 @@ def test_stripe_counts_what_was_counted_when_several_calls_fail(
 def test_stripe_counts_what_was_counted_in_every_case_there_is(
     explorer: Explorer, transport: str, request: pytest.FixtureRequest
 ) -> None:
-    explorer.explore(Story.usual, explorer.cases(Story.usual, transports=[transport]))
+    explorer.explore(usual, explorer.cases(usual, transports=[transport]))
     explorer.conclude(f"every fault, {transport}", request)
 
 
@@ -206,8 +215,8 @@ def test_stripe_counts_what_was_counted_in_every_case_there_is(
 def test_linking_and_repairing_end_exactly_in_every_case_there_is(
     explorer: Explorer, request: pytest.FixtureRequest
 ) -> None:
-    linking = racing("link:", "overlap:+1", "count:+1", "lost", "retried", "http_500")
-    repairing = racing("compare:", "overlap:+1-1", "between:+1+1-2", "count:+1", "lost", "retried", "http_500")
-    explorer.explore(Story.linked_late, explorer.cases(Story.linked_late, linking, ["stream"]))
-    explorer.explore(Story.tampered, explorer.cases(Story.tampered, repairing, ["stream"]), repairs=2)
+    linking = racing(Linked(), ONCE, Corrected(1), *UNCERTAIN)
+    repairing = racing(Compared(), BOTH_WAYS, BETWEEN, Corrected(1), *UNCERTAIN)
+    explorer.explore(linked_late, explorer.cases(linked_late, linking, ["stream"]))
+    explorer.explore(tampered, explorer.cases(tampered, repairing, ["stream"]), repairs=2)
     explorer.conclude("every linking and repairing", request)

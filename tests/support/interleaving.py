@@ -15,20 +15,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from billing.metering import invocation, service
-from billing.stripe_gateway.calls import StripeGateway
-from billing.tables import table
+from billing.tables.table import client
+from tests.support.calls import STRIPE, Call, Crash, hook
 
 TIMEOUT_SECONDS = 60
-
-
-class KilledError(BaseException):
-    """The end of a process: no `except Exception` sees it."""
 
 
 class InlineExecutor:
@@ -47,19 +42,11 @@ class InlineExecutor:
         return iter([function(*arguments) for arguments in zip(*iterables, strict=True)])
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call that a process is about to make; `step` is what it is for in the metering protocol, else empty."""
-
-    name: str
-    step: str = ""
-
-
 class Process:
     """One process, which stands before its next call (`waiting`) or has ended (`waiting` is None)."""
 
     def __init__(self, work: Callable[[], object]) -> None:
-        self.waiting: Call | None = None
+        self.waiting: str | None = None
         self.result: object = None
         self.error: BaseException | None = None
         self._work = work
@@ -69,22 +56,22 @@ class Process:
 
     def _main(self) -> None:
         try:
-            self.stop_before(Call("start"))
+            self.stop_before("start")
             self.result = self._work()
-        except KilledError:
+        except Crash:
             pass
         except BaseException as error:  # whatever it is, the test has to see it
             self.error = error
         self.waiting = None
         self._has_stopped.release()
 
-    def stop_before(self, call: Call) -> None:
+    def stop_before(self, step: str) -> None:
         """Wait for the test's word; called in the process's own thread."""
-        self.waiting = call
+        self.waiting = step
         self._has_stopped.release()
         self._may_go.acquire()
         if self._is_killed:
-            raise KilledError
+            raise Crash
 
     def wait_until_it_stops(self) -> None:
         assert self._has_stopped.acquire(timeout=TIMEOUT_SECONDS), "the process neither makes a call nor ends"
@@ -98,7 +85,7 @@ class Process:
 
     def run_until(self, step: str) -> Process:
         """Let it go on until it stands before a step of the protocol: read, declare, send, settle."""
-        while self.waiting is not None and self.waiting.step != step:
+        while self.waiting is not None and self.waiting != step:
             self.step()
         assert self.waiting is not None, f"it ended without a call that would {step}"
         return self
@@ -121,23 +108,10 @@ class Interleaving:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._processes: dict[threading.Thread, Process] = {}
-        client = table.client()
-        call_dynamodb, call_stripe = client._make_api_call, StripeGateway.once  # type: ignore[attr-defined]
-
-        def dynamodb_call(operation: str, request: Any) -> Any:
-            self._before(Call(operation, _step_of(operation, request)))
-            return call_dynamodb(operation, request)
-
-        def stripe_call(gateway: StripeGateway, call: Any) -> Any:
-            names = call.__code__.co_names
-            sends = "meter_events" in names or "meter_event_stream" in names
-            self._before(Call("stripe", "send" if sends else ""))
-            return call_stripe(gateway, call)
-
-        monkeypatch.setattr(client, "_make_api_call", dynamodb_call)
-        monkeypatch.setattr(StripeGateway, "once", stripe_call)
         monkeypatch.setattr(invocation, "ThreadPoolExecutor", InlineExecutor)
         monkeypatch.setattr(service, "ThreadPoolExecutor", InlineExecutor)
+        self._watch = hook(monkeypatch, only=client()).watched(self._stop)
+        self._watch.__enter__()
 
     def start(self, work: Callable[[], object]) -> Process:
         """Start a process; it stands before its first call."""
@@ -147,20 +121,24 @@ class Interleaving:
         process.wait_until_it_stops()
         return process
 
-    def _before(self, call: Call) -> None:
+    def _stop(self, _: int, call: Call) -> None:
         process = self._processes.get(threading.current_thread())
         if process is not None:
-            process.stop_before(call)
+            process.stop_before(_step_of(call))
 
     def end(self) -> None:
-        """Kill what has not ended."""
+        """Kill what has not ended, and watch no more."""
         for process in self._processes.values():
             process.kill()
+        self._watch.__exit__(None, None, None)
 
 
-def _step_of(operation: str, request: Any) -> str:
-    if operation == "BatchGetItem" and "UsageTable" in request["RequestItems"]:
+def _step_of(call: Call) -> str:
+    """Return the step of the metering protocol that a call makes, else its name."""
+    if call.name == "dynamodb:BatchGetItem" and "UsageTable" in call.request["RequestItems"]:
         return "read"
-    if operation == "BatchExecuteStatement":
-        return "declare" if 'SET "sending"' in request["Statements"][0]["Statement"] else "settle"
-    return ""
+    if call.name == "dynamodb:BatchExecuteStatement":
+        return "declare" if 'SET "sending"' in call.request["Statements"][0]["Statement"] else "settle"
+    if call.name == STRIPE and not {"meter_events", "meter_event_stream"}.isdisjoint(call.request.__code__.co_names):
+        return "send"
+    return call.name

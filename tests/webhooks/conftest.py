@@ -14,7 +14,7 @@ from billing.telemetry import logger
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
 from stripe_simulator import Delivery
-from tests.webhooks.calls import Calls, hook
+from tests.support.calls import Calls, hook
 
 API_KEY = "sk_test_simulator"
 

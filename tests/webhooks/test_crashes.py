@@ -10,7 +10,8 @@ import pytest
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from programs.local.stack import Stack
-from tests.webhooks.calls import CRASHES, FAILURES, Calls, Crash, Disturbance
+from tests.support.calls import Call, Calls, Crash, Disturbance
+from tests.support.faults import CRASHES, FAILURES
 from tests.webhooks.scenarios import REFUSED_HOUR, SCENARIOS, FirstCheckout, FirstThinEvent, Scenario, SecondCheckout
 from tests.webhooks.stripe_state import assert_follows_stripe
 
@@ -29,12 +30,12 @@ TRIED_QUICKLY = [
 ]
 
 
-def at(position: int, how: Disturbance) -> Callable[[int, str], Disturbance | None]:
-    return lambda number, name: how if number == position else None
+def at(position: int, how: Disturbance) -> Callable[[int, Call], Disturbance | None]:
+    return lambda number, call: how if number == position else None
 
 
-def from_there_on(position: int, how: Disturbance) -> Callable[[int, str], Disturbance | None]:
-    return lambda number, name: how if number >= position else None
+def from_there_on(position: int, how: Disturbance) -> Callable[[int, Call], Disturbance | None]:
+    return lambda number, call: how if number >= position else None
 
 
 def calls_of(scenario: Scenario, calls: Calls) -> list[str]:
@@ -50,7 +51,7 @@ def calls_of(scenario: Scenario, calls: Calls) -> list[str]:
 def each_case(names: list[str], how_many: tuple[Disturbance, ...]) -> Iterator[tuple[int, Disturbance, str]]:
     for position, name in enumerate(names):
         for how in how_many:
-            yield position, how, f"{getattr(how, '__name__', how)} at call {position} ({name}) of {names}"
+            yield position, how, f"{how} at call {position} ({name}) of {names}"
 
 
 @pytest.mark.parametrize("kind", SCENARIOS)
@@ -157,7 +158,7 @@ def test_a_duplicate_that_loses_the_race_finishes_the_link_of_the_winner_that_di
     scenario = FirstCheckout(stack)
     delivery = scenario.next()
 
-    def lose_to_one_that_dies(name: str, call: Callable[[], Any]) -> Any:
+    def lose_to_one_that_dies(call: Call) -> Any:
         undisturbed = delivery_module._finish_linking
         delivery_module._finish_linking = _die  # type: ignore[assignment]
         try:
@@ -165,10 +166,10 @@ def test_a_duplicate_that_loses_the_race_finishes_the_link_of_the_winner_that_di
                 stack.deliver(delivery)
         finally:
             delivery_module._finish_linking = undisturbed
-        return call()
+        return call.perform()
 
     once = iter([lose_to_one_that_dies])
-    with calls.watched(lambda number, name: next(once, None) if name == "dynamodb:TransactWriteItems" else None):
+    with calls.watched(lambda number, call: next(once, None) if call.name == "dynamodb:TransactWriteItems" else None):
         assert stack.deliver(delivery).outcome == "duplicate"
 
     scenario.check(delivery, "after the loser's answer")

@@ -12,7 +12,8 @@ from billing.tables.subscriptions import link_customer
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from programs.local.stack import Stack
-from tests.webhooks.calls import Calls, Crash, crash_before
+from tests.support.calls import Calls, Crash
+from tests.support.faults import CrashBefore
 from tests.webhooks.deliveries import fetches, updates
 from tests.webhooks.stripe_state import assert_follows_stripe
 
@@ -87,7 +88,7 @@ def test_the_claim_of_a_delivery_that_died_is_waited_for_three_seconds_at_most(
     monkeypatch.setattr(time, "time", lambda: now[0])
     monkeypatch.setattr(delivery_module, "_pause", pause)
     (delivery,) = updates(stack, acme, 1)
-    with pytest.raises(Crash), calls.watched(lambda number, name: crash_before if name == "stripe" else None):
+    with pytest.raises(Crash), calls.watched(lambda number, call: CrashBefore() if call.name == "stripe" else None):
         stack.deliver(delivery)
     assert stack.record("acme").refreshing_since is not None
 

@@ -16,7 +16,7 @@ from functions.stripe_webhook import app
 from programs.local.stack import SNAPSHOT_SECRET, Stack
 from stripe_simulator import Simulator, sign
 from stripe_simulator.shapes import older_shape, with_expanded
-from tests.webhooks.calls import Calls
+from tests.support.calls import Calls
 from tests.webhooks.conftest import Output
 
 OF_ONE_STACK: dict[str, Any] = {

@@ -12,7 +12,8 @@ from billing.tables.stripe_events import StripeEventRecord
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from programs.local.stack import Stack
-from tests.webhooks.calls import Calls, Crash, crash_before
+from tests.support.calls import Calls, Crash
+from tests.support.faults import CrashBefore
 from tests.webhooks.conftest import Take
 from tests.webhooks.deliveries import one_update
 from tests.webhooks.stripe_state import assert_follows_stripe
@@ -29,7 +30,7 @@ def test_a_duplicate_finishes_a_link_that_its_stale_read_does_not_show(
     stack.subscribe("acme")
     checkout = stack.simulator.webhooks.take("checkout.session.completed")[0]
     stack.advance(minutes=5)
-    with pytest.raises(Crash), calls.watched(lambda number, name: crash_before if name == UPDATE else None):
+    with pytest.raises(Crash), calls.watched(lambda number, call: CrashBefore() if call.name == UPDATE else None):
         stack.deliver(checkout)
     assert stack.record("acme").rearm_from is not None
     real_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
@@ -62,7 +63,7 @@ def test_a_duplicate_of_a_refused_claim_finishes_a_link_without_the_others_custo
     stack.advance(minutes=5)
     stack.subscribe("other", customer=acmes_customer, in_metadata=True)
     claim = stack.simulator.webhooks.take("checkout.session.completed")[0]
-    with pytest.raises(Crash), calls.watched(lambda number, name: crash_before if name == UPDATE else None):
+    with pytest.raises(Crash), calls.watched(lambda number, call: CrashBefore() if call.name == UPDATE else None):
         stack.deliver(checkout)
     assert stack.deliver(claim).outcome == "ignored"
     assert stack.record("other").rearm_from is not None

@@ -11,7 +11,8 @@ from billing.stripe_gateway.calls import stripe_gateway
 from billing.stripe_secrets import secrets_reader
 from functions.stripe_webhook import app
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
-from tests.webhooks.calls import Calls, throttled
+from tests.support.calls import Calls
+from tests.support.faults import Throttled
 from tests.webhooks.conftest import API_KEY, Output
 
 
@@ -20,7 +21,7 @@ def test_a_failure_of_dynamodb_is_a_500_that_names_the_code_and_no_data(
 ) -> None:
     stack.subscribe("acme")
     delivery = stack.simulator.webhooks.take("checkout.session.completed")[0]
-    with calls.watched(lambda number, name: throttled if name.startswith("dynamodb:") else None):
+    with calls.watched(lambda number, call: Throttled() if call.name.startswith("dynamodb:") else None):
         assert stack.deliver(delivery).status == 500
 
     (line,) = output.events()

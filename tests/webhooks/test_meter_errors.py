@@ -16,7 +16,8 @@ from billing.webhooks.events import METER_ERROR_REPORT
 from billing.webhooks.meter_errors import LONGEST_REPORT, REFUSED_FOR_GOOD
 from programs.local.stack import THIN_SECRET, Stack
 from stripe_simulator import Delivery
-from tests.webhooks.calls import CRASHES, FAILURES, Calls, Crash
+from tests.support.calls import Calls, Crash
+from tests.support.faults import CRASHES, FAILURES
 from tests.webhooks.conftest import Output
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -33,7 +34,7 @@ class Queue:
         self.messages: list[dict[str, Any]] = []
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
-        def send() -> dict[str, Any]:
+        def send(_: Any) -> dict[str, Any]:
             self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
             return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 

@@ -19,7 +19,8 @@ from billing.webhooks import ledger
 from billing.webhooks.decision import Reading
 from programs.local.stack import Answer, Stack
 from stripe_simulator import Delivery
-from tests.webhooks.calls import Calls, Crash, crash_before
+from tests.support.calls import Calls, Crash
+from tests.support.faults import CrashBefore
 from tests.webhooks.deliveries import fetches, one_update, updates
 from tests.webhooks.stripe_state import assert_follows_stripe
 
@@ -202,7 +203,7 @@ def test_the_end_of_a_link_stops_a_write_of_what_was_fetched_before_it(
     checkout = stack.simulator.webhooks.take("checkout.session.completed")[0]
     with (
         pytest.raises(Crash),
-        calls.watched(lambda number, name: crash_before if name == "dynamodb:UpdateItem" else None),
+        calls.watched(lambda number, call: CrashBefore() if call.name == "dynamodb:UpdateItem" else None),
     ):
         stack.deliver(checkout)
     assert stack.record("acme").rearm_from is not None

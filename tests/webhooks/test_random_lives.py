@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from programs.local import dynamodb_local
 from programs.local.stack import Stack
 from stripe_simulator import Delivery
-from tests.webhooks.calls import Calls
+from tests.support.calls import Calls
 from tests.webhooks.conftest import Take
 from tests.webhooks.stripe_state import assert_follows_stripe, assert_recorded_once
 
