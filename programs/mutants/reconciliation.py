@@ -7,7 +7,7 @@ from programs.mutants.mutant import LAYER, Mutant
 USAGE = f"{LAYER}/tables/usage.py"
 COMPARISON = f"{LAYER}/reconciliation/comparison.py"
 PROTOCOL = "tests/metering/test_protocol.py"
-RECONCILIATION = "tests/metering/test_reconciliation.py"
+RECONCILIATION = "tests/reconciliation"
 
 MUTANTS = (
     Mutant(

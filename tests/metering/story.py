@@ -26,8 +26,8 @@ from billing.tables.table import client, is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from tests.metering.ending import Ending, differences, name_of
 from tests.metering.meanwhile import OVERLAPS, Compared, Corrected, Linked, Meanwhile, Overlapped, Reported
-from tests.metering.usage import due_hour, link, put
 from tests.support.calls import STRIPE, Call, Crash, Disturbance, hook
+from tests.support.due_hours import due_hour, link, put
 from tests.support.faults import CRASHES, AtStripe, NoResponse, Partial, Retried, Throttled
 from tests.support.interleaving import InlineExecutor
 

@@ -15,7 +15,8 @@ from billing import queues
 from billing.errors import UnavailableError
 from billing.tables.usage import SHARDS
 from programs.local.stack import TimeLimit
-from tests.metering.usage import due_hour, put, subscribed
+from tests.support.due_hours import due_hour, put, subscribed
+from tests.support.queues import record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -51,19 +52,6 @@ class Queue:
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
                 worked_off += 1
         return worked_off
-
-
-def record(message_id: str, body: str) -> dict[str, Any]:
-    return {
-        "messageId": message_id,
-        "receiptHandle": "receipt",
-        "body": body,
-        "attributes": {"MessageGroupId": "group"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:UsageMeteringQueue.fifo",
-        "awsRegion": "eu-central-1",
-    }
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from billing import clock, get_stripe_meter_service
 from billing.metering.invocation import process_shards
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.usage import UsageRecord, shard_of
-from tests.metering.usage import due_hour, subscribed
+from tests.support.due_hours import due_hour, subscribed
 from tests.support.interleaving import Interleaving, Process
 
 if TYPE_CHECKING:

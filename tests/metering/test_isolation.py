@@ -10,7 +10,7 @@ import pytest
 
 from billing.clock import format_time
 from billing.metering import writes
-from tests.metering.usage import HOUR, due_hour, link, put, subscribed
+from tests.support.due_hours import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

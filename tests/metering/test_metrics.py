@@ -10,7 +10,7 @@ import pytest
 
 from billing.errors import MeterMisconfiguredError, UnavailableError
 from billing.metering import invocation
-from tests.metering.usage import HOUR, due_hour, put, subscribed
+from tests.support.due_hours import HOUR, due_hour, put, subscribed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -14,7 +14,7 @@ from billing.metering import due, writes
 from billing.metering.hour import UsageHour
 from billing.metering.sending import MeterEventSender, Outcome
 from billing.tables.usage import make_refused_due, make_unreported_due, refuse_reported
-from tests.metering.usage import HOUR, due_hour, link, put, subscribed
+from tests.support.due_hours import HOUR, due_hour, link, put, subscribed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
