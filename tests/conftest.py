@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from programs.local import dynamodb_local
+from programs.local import dynamodb_local, tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -149,7 +149,7 @@ def dynamodb_endpoint() -> str:
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(message)
         pytest.skip(message)
-    dynamodb_local.create_tables(dynamodb_local.client_for(server.endpoint))
+    tables.create_tables(tables.client_for(server.endpoint))
     return server.endpoint
 
 
@@ -173,7 +173,7 @@ def _write_server(folder: Path, server: dynamodb_local.DynamoDBLocal | str) -> N
 
 @pytest.fixture(scope="session")
 def _dynamodb_client(dynamodb_endpoint: str) -> DynamoDBClient:
-    return dynamodb_local.client_for(dynamodb_endpoint)
+    return tables.client_for(dynamodb_endpoint)
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def dynamodb(
 ) -> DynamoDBClient:
     """Give the test DynamoDB Local with empty tables, and point the code at it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint)
-    dynamodb_local.empty_tables(_dynamodb_client)
+    tables.empty_tables(_dynamodb_client)
     return _dynamodb_client
 
 

@@ -17,252 +17,21 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import groupby
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from programs.local import dynamodb_local
+from programs.benchmarks.metering_ways import STRIPE_KEY
+from programs.local import dynamodb_local, tables
 from stripe_simulator.client import SimulatorClient
 
 ORGANIZATIONS = 2_100
-STRIPE_KEY = "sk_test_benchmark"
 # The plain way and the floor are measured over fewer hours: what they cost for one does not depend on how many.
 PLAIN_HOURS, FLOOR_HOURS = 1_000, 10_000
-
-
-# --- in the measured process
-
-
-def measured(work: Callable[[], Any]) -> dict[str, Any]:
-    """Do the work and return what it took."""
-    wall, processor = time.perf_counter(), time.process_time()
-    result = work()
-    return {
-        "result": result,
-        "processor_seconds": time.process_time() - processor,
-        "seconds": time.perf_counter() - wall,
-        "peak_mb": peak_mb(),
-    }
-
-
-def peak_mb() -> float:
-    """Return the most memory that this process has had resident."""
-    # Not getrusage's: a process starts with what the one that forked it had.
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def run_all() -> dict[str, Any]:
-    """Bill all due hours, once."""
-    from billing import clock
-    from billing.metering.invocation import process_shards
-    from billing.tables.usage import SHARDS
-
-    return process_shards(range(SHARDS), clock.utc_now()).as_dict()
-
-
-def run_profiled() -> dict[str, Any]:
-    """Bill all due hours under cProfile, in one thread, and print where the time goes."""
-    import cProfile
-    import pstats
-
-    from billing.metering import invocation
-
-    vars(invocation)["ThreadPoolExecutor"] = InlineExecutor
-    profile = cProfile.Profile()
-    summary = profile.runcall(run_all)
-    pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
-    return dict(summary)
-
-
-class InlineExecutor:
-    """Make the calls of an executor in this thread, where a profiler sees them."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __enter__(self) -> InlineExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, function: Callable[..., Any], *iterables: Any) -> Iterator[Any]:
-        return map(function, *iterables)
-
-
-def run_plainly() -> dict[str, Any]:
-    """Look up the customer and create one meter event, for each organisation's hour and meter."""
-    import boto3
-    import stripe
-
-    from billing.meters import METERS
-
-    dynamodb = boto3.client("dynamodb")
-    client = stripe.StripeClient(STRIPE_KEY, base_addresses={"api": os.environ["STRIPE_API_BASE"]})
-    items = dynamodb.scan(TableName="UsageTable")["Items"]
-    for item in items:
-        hour = f"{item['organization_id']['S']}:{item['window_start']['S']}"
-        for meter in METERS:
-            found = dynamodb.get_item(
-                TableName="SubscriptionsTable", Key={"organization_id": item["organization_id"]}, ConsistentRead=True
-            )
-            client.v1.billing.meter_events.create(
-                {
-                    "event_name": meter.event_name,
-                    "identifier": f"plain:{hour}:{meter.event_name}",
-                    "payload": {
-                        "stripe_customer_id": found["Item"]["stripe_customer_id"]["S"],
-                        "value": item[meter.event_name]["N"],
-                    },
-                }
-            )
-    return {"hours": len(items)}
-
-
-def record_calls() -> list[tuple[str, Any]]:
-    """Bill all due hours and return every call made, in order: ("dynamodb", …) and ("stripe", …)."""
-    import stripe
-
-    from billing.tables.table import client
-
-    calls: list[tuple[str, Any]] = []
-    dynamodb: Any = client()
-    call_dynamodb, request = dynamodb._make_api_call, stripe.RequestsClient.request
-
-    def recorded_call(operation: str, params: Any) -> Any:
-        calls.append(("dynamodb", (operation, params)))
-        return call_dynamodb(operation, params)
-
-    def recorded_request(self: Any, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
-        calls.append(("stripe", (method, url, dict(headers), post_data)))
-        return request(self, method, url, headers, post_data, **more)
-
-    dynamodb._make_api_call = recorded_call
-    stripe.RequestsClient.request = recorded_request  # type: ignore[method-assign]
-    run_all()
-    return calls
-
-
-def make_calls(calls: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Make recorded calls again, as many at once as a run does, and those of one step before those of the next."""
-    import boto3
-    import requests
-    from botocore.config import Config
-
-    dynamodb: Any = boto3.client("dynamodb", config=Config(max_pool_connections=32))
-    session = requests.Session()
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
-
-    def make(call: tuple[str, Any]) -> None:
-        kind, arguments = call
-        if kind == "dynamodb":
-            dynamodb._make_api_call(*arguments)
-            return
-        method, url, headers, body = arguments
-        answer = session.request(method, url, headers=headers, data=body)
-        answer.raise_for_status()
-        answer.json()
-
-    def step(call: tuple[str, Any]) -> str:
-        return call[1][0] if call[0] == "dynamodb" else "stripe"
-
-    with ThreadPoolExecutor(16) as executor:
-        for _, group in groupby(calls, step):
-            for _ in executor.map(make, group):
-                pass
-    return {"calls": len(calls)}
-
-
-def measure_units() -> dict[str, Any]:
-    """Bill all due hours, and return DynamoDB's calls and the units that its reads consume."""
-    from billing.tables.table import client
-
-    dynamodb: Any = client()
-    call_dynamodb = dynamodb._make_api_call
-    calls: Counter[str] = Counter()
-    units: Counter[str] = Counter()
-
-    def counted(operation: str, params: Any) -> Any:
-        answer = call_dynamodb(operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
-        consumed = answer.get("ConsumedCapacity", [])
-        for each in consumed if isinstance(consumed, list) else [consumed]:
-            units[f"{operation} {each['TableName']}"] += each["CapacityUnits"]
-        calls[operation] += 1
-        return answer
-
-    dynamodb._make_api_call = counted
-    summary = run_all()
-    return {"calls": calls, "units": units, "hours": summary["hours"], "written": units_of_an_hours_writes()}
-
-
-def units_of_an_hours_writes() -> dict[str, Any]:
-    """Return the units, the index's included, of an hour's writes: the writer's, the declaration, the settlement.
-
-    DynamoDB Local tells none for statements in PartiQL, so the same changes are made by UpdateItem here.
-    """
-    from billing.tables.table import client
-
-    totals = {"M": {"active_sensors": {"N": "3"}, "temperature_readings": {"N": "120"}}}
-    now, customer = {"S": "2026-11-23T09:05:00Z"}, {"S": "cus_00000000000000"}
-    writes: dict[str, tuple[str, Any]] = {
-        "count": (
-            "SET due_shard = :s, due_at = :t ADD temperature_readings :one",
-            {":s": {"N": "3"}, ":t": now, ":one": {"N": "1"}},
-        ),
-        "declare": (
-            "SET sending = :m, sending_since = :t, revision = :r, reported_to = :c",
-            {":m": totals, ":t": now, ":r": {"N": "1"}, ":c": customer},
-        ),
-        "settle": (
-            "SET reported = :m, reported_at = :t REMOVE sending, sending_since, due_shard, due_at",
-            {":m": totals, ":t": now},
-        ),
-    }
-    found = {}
-    for name, (expression, values) in writes.items():
-        answer: Any = client().update_item(
-            TableName="UsageTable",
-            Key={"organization_id": {"S": "units"}, "window_start": {"S": "2026-11-23T08:00:00Z"}},
-            UpdateExpression=expression,
-            ExpressionAttributeValues=values,
-            ReturnConsumedCapacity="TOTAL",
-        )
-        found[name] = answer["ConsumedCapacity"]["CapacityUnits"]
-    return found
-
-
-def child(way: str, path: str) -> None:
-    """Measure one way and print it as JSON."""
-    import billing.metering.invocation
-
-    if way == "record":
-        Path(path).write_text(json.dumps(record_calls()))
-        print(json.dumps({}))
-        return
-    if way == "floor":
-        calls = json.loads(Path(path).read_text())
-        print(json.dumps(measured(lambda: make_calls(calls))))
-        return
-    ways: dict[str, Callable[[], Any]] = {
-        "run": run_all,
-        "profile": run_profiled,
-        "plain": run_plainly,
-        "units": measure_units,
-    }
-    # What the first use makes (clients, connections) is part of every run; what an import costs is not.
-    assert billing.metering.invocation
-    print(json.dumps(measured(ways[way])))
-
-
-# --- in the process that measures
 
 
 class Bench:
@@ -312,47 +81,21 @@ class Bench:
     def seed(self, hours: int) -> None:
         """Make tables with so many due hours, of as many organisations as there are, for the next measurement."""
         from billing import clock
-        from billing.tables.usage import end_of, shard_of
 
         self.tables += 1
         self.environment["AWS_ACCESS_KEY_ID"] = os.environ["AWS_ACCESS_KEY_ID"] = f"benchmark{self.tables}"
         os.environ["AWS_SECRET_ACCESS_KEY"] = "benchmark"
-        client = dynamodb_local.client_for(self.endpoint)
-        dynamodb_local.create_tables(client)
+        client = tables.client_for(self.endpoint)
+        tables.create_tables(client)
         latest = clock.hour_of(clock.utc_now()) - timedelta(hours=1)
         subscriptions, usage = [], []
         for number in range(hours):
             back, which = divmod(number, ORGANIZATIONS)
             # Another organisation for each measurement: Stripe remembers the identifiers.
             organization_id = f"organization-{self.tables}-{which:05}"
-            window_start = clock.format_time(latest - timedelta(hours=back))
-            usage.append(
-                {
-                    "organization_id": {"S": organization_id},
-                    "window_start": {"S": window_start},
-                    "active_sensors": {"N": str(1 + which % 90)},
-                    "temperature_readings": {"N": str(60 + which)},
-                    "due_shard": {"N": str(shard_of(organization_id))},
-                    "due_at": {"S": end_of(window_start)},
-                }
-            )
+            usage.append(_hour(organization_id, which, clock.format_time(latest - timedelta(hours=back))))
             if not back:
-                subscriptions.append(
-                    {
-                        "organization_id": {"S": organization_id},
-                        "stripe_customer_id": {"S": self.customers[which]},
-                        "stripe_subscription_id": {"S": f"sub_{which:014}"},
-                        "status": {"S": "active"},
-                        "current_period_start": {"S": "2026-11-01T00:00:00Z"},
-                        "current_period_end": {"S": "2026-12-01T00:00:00Z"},
-                        "cancel_at_period_end": {"BOOL": False},
-                        "price_ids": {"L": [{"S": "price_sensors"}, {"S": "price_readings"}]},
-                        "customer_ids": {"SS": [self.customers[which]]},
-                        "version": {"N": "3"},
-                        "created_at": {"S": "2026-11-01T00:00:00Z"},
-                        "updated_at": {"S": "2026-11-01T00:00:00Z"},
-                    }
-                )
+                subscriptions.append(_subscription(organization_id, which, self.customers[which]))
         self._write(client, "SubscriptionsTable", subscriptions)
         self._write(client, "UsageTable", usage)
 
@@ -370,7 +113,7 @@ class Bench:
         requests = self.simulator.state()["requests"]["by_route"]
         busy = {name: _processor_seconds(process_id) for name, process_id in self.process_ids.items()}
         answer = subprocess.run(
-            [sys.executable, "-m", "programs.benchmarks.metering", "--child", way, "--path", path],
+            [sys.executable, "-m", "programs.benchmarks.metering_ways", way, path],
             env=self.environment | {"METER_EVENT_TRANSPORT": transport},
             stdout=subprocess.PIPE,
             check=True,
@@ -387,6 +130,36 @@ class Bench:
             if "seconds" in figures
         }
         return figures
+
+
+def _hour(organization_id: str, which: int, window_start: str) -> dict[str, Any]:
+    from billing.tables.usage import end_of, shard_of
+
+    return {
+        "organization_id": {"S": organization_id},
+        "window_start": {"S": window_start},
+        "active_sensors": {"N": str(1 + which % 90)},
+        "temperature_readings": {"N": str(60 + which)},
+        "due_shard": {"N": str(shard_of(organization_id))},
+        "due_at": {"S": end_of(window_start)},
+    }
+
+
+def _subscription(organization_id: str, which: int, customer_id: str) -> dict[str, Any]:
+    return {
+        "organization_id": {"S": organization_id},
+        "stripe_customer_id": {"S": customer_id},
+        "stripe_subscription_id": {"S": f"sub_{which:014}"},
+        "status": {"S": "active"},
+        "current_period_start": {"S": "2026-11-01T00:00:00Z"},
+        "current_period_end": {"S": "2026-12-01T00:00:00Z"},
+        "cancel_at_period_end": {"BOOL": False},
+        "price_ids": {"L": [{"S": "price_sensors"}, {"S": "price_readings"}]},
+        "customer_ids": {"SS": [customer_id]},
+        "version": {"N": "3"},
+        "created_at": {"S": "2026-11-01T00:00:00Z"},
+        "updated_at": {"S": "2026-11-01T00:00:00Z"},
+    }
 
 
 def _processor_seconds(process_id: int) -> float:
@@ -421,12 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m programs.benchmarks.metering", description=main.__doc__)
     parser.add_argument("--hours", type=int, nargs="*", default=[1_000, 10_000, 50_000], help="due hours of the runs")
     parser.add_argument("--ways", nargs="*", default=["stream", "single", "plain", "floor", "units"])
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--path", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments.child, arguments.path)
-        return
     with dynamodb_local.running_dynamodb_local() as server, running_simulator() as (address, process_id):
         bench = Bench(server.endpoint, address, process_id, server.process_id or os.getpid())
         bench.make_account()
@@ -473,8 +241,8 @@ def _measure_all(bench: Bench, sizes: Sequence[int], ways: Sequence[str]) -> Non
 
 
 def _drop_tables(bench: Bench) -> None:
-    client = dynamodb_local.client_for(bench.endpoint)
-    for name in dynamodb_local.table_definitions():
+    client = tables.client_for(bench.endpoint)
+    for name in tables.table_definitions():
         client.delete_table(TableName=name)
 
 

@@ -17,11 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
-import hmac
-import http.client
 import io
-import json
 import os
 import platform
 import statistics
@@ -29,19 +25,24 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from programs.local import dynamodb_local
+from programs.benchmarks.webhook_ways import (
+    IDEMPOTENCY_TABLE,
+    SECRET,
+    Floor,
+    look_up_first,
+    powertools_deliver,
+    without_claims,
+)
+from programs.local import dynamodb_local, tables
 from stripe_simulator import sign
 from stripe_simulator.client import SimulatorClient
 
-SECRET = "whsec_benchmark"
-IDEMPOTENCY_TABLE = "IdempotencyTable"
 READS = ("GetItem", "BatchGetItem", "Query")
 Handler = Callable[[dict[str, Any]], int]
 
@@ -93,9 +94,9 @@ def running() -> Iterator[Bench]:
         os.environ.update(
             AWS_ENDPOINT_URL_DYNAMODB=database.endpoint, STRIPE_API_BASE=base_url, STRIPE_METER_EVENTS_BASE=base_url
         )
-        tables = dynamodb_local.client_for(database.endpoint)
-        dynamodb_local.create_tables(tables)
-        tables.create_table(
+        client = tables.client_for(database.endpoint)
+        tables.create_tables(client)
+        client.create_table(
             TableName=IDEMPOTENCY_TABLE,
             BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -271,186 +272,6 @@ def silence() -> Iterator[None]:
     finally:
         if before is not None:
             handler.setStream(before)
-
-
-# ------------------------------------------------------------------------------------------- the ways to compare with
-
-
-def refresh(event: Any, gateway: Any) -> str:
-    """Refresh the subscription as this handler does, but for the event's record: under its version, until it is in."""
-    from pynamodb.exceptions import UpdateError
-
-    from billing import clock
-    from billing.tables.subscriptions import SubscriptionRecord
-    from billing.tables.table import is_condition_failed
-    from billing.webhooks import ledger
-    from billing.webhooks.decision import changes
-    from billing.webhooks.events import subscription_pointer
-    from billing.webhooks.refresh import fetch
-
-    pointer = subscription_pointer(event)
-    assert pointer is not None
-    organization_id = str(pointer.organization_id)
-    while True:
-        record = SubscriptionRecord.of(organization_id)
-        assert record is not None
-        before = ledger.stored(record)
-        fetched = fetch(gateway, organization_id, pointer, before)
-        assert fetched is not None
-        values = changes(before, fetched, None, clock.utc_now())
-        try:
-            SubscriptionRecord(organization_id).update(
-                actions=[ledger._action(name, value) for name, value in values.items()],
-                condition=ledger._is_as_read(before),
-            )
-        except UpdateError as error:
-            if not is_condition_failed(error):
-                raise
-            continue
-        return organization_id
-
-
-def without_claims(deliver: Callable[..., Any]) -> Callable[..., Any]:
-    """Return this handler's way without the call that lets deliveries which come together share a fetch."""
-    from billing.webhooks import ledger
-
-    def unclaimed(event: Any, gateway: Any) -> Any:
-        claim, ledger.claim = ledger.claim, lambda organization_id, record: True
-        try:
-            return deliver(event, gateway)
-        finally:
-            ledger.claim = claim
-
-    return unclaimed
-
-
-def look_up_first(event: Any, gateway: Any) -> Any:
-    """Look the event up, work, record it."""
-    from billing import clock
-    from billing.tables.stripe_events import StripeEventRecord
-    from billing.webhooks.delivery import Delivered
-
-    if StripeEventRecord.recorded(event.event_id):
-        return Delivered("duplicate")
-    organization_id = refresh(event, gateway)
-    StripeEventRecord.made(
-        event.event_id, event.event_type, event.created, "processed", organization_id, clock.utc_now()
-    ).save()
-    return Delivered("processed", organization_id)
-
-
-def powertools_deliver() -> Callable[..., Any]:
-    """Return the refresh under Powertools' Idempotency."""
-    from aws_lambda_powertools.utilities.idempotency import (
-        DynamoDBPersistenceLayer,
-        IdempotencyConfig,
-        idempotent_function,
-    )
-
-    from billing.webhooks.delivery import Delivered
-
-    # Without a Lambda context it warns that a crash would block the event until the record expires.
-    warnings.filterwarnings("ignore", module="aws_lambda_powertools")
-    working = threading.local()
-
-    @idempotent_function(  # type: ignore[untyped-decorator]
-        data_keyword_argument="event_id",
-        persistence_store=DynamoDBPersistenceLayer(table_name=IDEMPOTENCY_TABLE),
-        config=IdempotencyConfig(expires_after_seconds=90 * 86400),
-    )
-    def once(*, event_id: str) -> dict[str, Any]:
-        return {"outcome": "processed", "organization_id": refresh(working.event, working.gateway)}
-
-    def deliver(event: Any, gateway: Any) -> Any:
-        working.event, working.gateway = event, gateway
-        return Delivered(**once(event_id=event.event_id))
-
-    return deliver
-
-
-class Floor:
-    """Make this handler's calls with nothing around them."""
-
-    def __init__(self, base_url: str) -> None:
-        import boto3
-
-        self.client = boto3.client("dynamodb")
-        self.connection = http.client.HTTPConnection(base_url.removeprefix("http://"))
-
-    def handle(self, http_event: dict[str, Any]) -> int:
-        """Verify, read, claim, fetch, write."""
-        body, header = http_event["body"], http_event["headers"]["stripe-signature"]
-        timestamp, signature = (part.partition("=")[2] for part in header.split(",")[:2])
-        expected = hmac.new(SECRET.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(expected, signature):
-            return 400
-        event = json.loads(body)
-        subject = event["data"]["object"]
-        organization_id = subject["metadata"]["organization_id"]
-        key = {"organization_id": {"S": organization_id}}
-        found: Any = self.client.batch_get_item(
-            RequestItems={
-                "StripeEventsTable": {"Keys": [{"event_id": {"S": event["id"]}}], "ProjectionExpression": "event_id"},
-                "SubscriptionsTable": {"Keys": [key]},
-            }
-        )["Responses"]
-        if found["StripeEventsTable"]:
-            return 200
-        (record,) = found["SubscriptionsTable"]
-        self.client.update_item(
-            TableName="SubscriptionsTable",
-            Key=key,
-            UpdateExpression="SET refreshing_since = :now",
-            ConditionExpression="version = :version "
-            "AND (attribute_not_exists(refreshing_since) OR refreshing_since <= :void)",
-            ExpressionAttributeValues={
-                ":now": {"N": f"{time.time():.3f}"},
-                ":void": {"N": f"{time.time() - 3:.3f}"},
-                ":version": record["version"],
-            },
-        )
-        self.connection.request(
-            "GET",
-            f"/v1/subscriptions?customer={subject['customer']}&status=all&limit=100",
-            headers={"Authorization": "Bearer sk_test_benchmark"},
-        )
-        (subscription,) = json.loads(self.connection.getresponse().read())["data"]
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        item = record | {
-            "status": {"S": subscription["status"]},
-            "version": {"N": str(int(record["version"]["N"]) + 1)},
-            "last_event_id": {"S": event["id"]},
-            "fetched_at": {"S": now},
-            "updated_at": {"S": now},
-        }
-        recorded = {
-            "event_id": {"S": event["id"]},
-            "event_type": {"S": event["type"]},
-            "created": {"N": str(event["created"])},
-            "outcome": {"S": "processed"},
-            "organization_id": {"S": organization_id},
-            "processed_at": {"S": now},
-            "expires_at": {"N": str(int(time.time()) + 90 * 86400)},
-        }
-        writes: Any = [
-            {
-                "Put": {
-                    "TableName": "StripeEventsTable",
-                    "Item": recorded,
-                    "ConditionExpression": "attribute_not_exists(event_id)",
-                }
-            },
-            {
-                "Put": {
-                    "TableName": "SubscriptionsTable",
-                    "Item": item,
-                    "ConditionExpression": "version = :version",
-                    "ExpressionAttributeValues": {":version": record["version"]},
-                }
-            },
-        ]
-        self.client.transact_write_items(TransactItems=writes)
-        return 200
 
 
 def http_event(body: bytes) -> dict[str, Any]:

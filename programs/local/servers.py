@@ -23,7 +23,7 @@ from typing import Any
 from unittest import mock
 
 from billing import clock, record_active_sensors, record_readings
-from programs.local import dynamodb_local
+from programs.local import dynamodb_local, tables
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
 from stripe_simulator import Simulator, running_simulator
 from stripe_simulator.account import Account
@@ -72,7 +72,7 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
         running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
         _local_credentials(),
     ):
-        dynamodb_local.create_tables(dynamodb_local.client_for(server.endpoint))
+        tables.create_tables(tables.client_for(server.endpoint))
         with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
             make_subscribed_organization(stack)
             # One hour that was billed a while ago, for the reconciliation, and one that is due.

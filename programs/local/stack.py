@@ -20,12 +20,13 @@ from billing.meters import METERS
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_secrets import secrets_reader
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.usage import UsageRecord, hours_between
+from billing.tables.usage import UsageRecord
 from operations.provisioning.account import plan_account
 from operations.provisioning.catalogue import read_catalogue
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import FileStore, StripeSecretDocument
 from operations.provisioning.steps import changes
+from programs.local.billed import BilledHour, billed_hours
 from programs.local.http_api import HttpApi
 from stripe_simulator import Delivery, Simulator
 
@@ -34,7 +35,7 @@ SNAPSHOT_SECRET, THIN_SECRET = "whsec_snapshot", "whsec_thin"
 
 
 class TimeLimit:
-    """Be the part of a Lambda context that the handlers use."""
+    """The part of a Lambda context that the handlers use."""
 
     def __init__(self, remaining_ms: int = 900_000) -> None:
         self.remaining_ms = remaining_ms
@@ -45,7 +46,7 @@ class TimeLimit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold what the webhook handler answered."""
+    """A response of the webhook handler."""
 
     status: int
     body: dict[str, str]
@@ -53,17 +54,6 @@ class Answer:
     @property
     def outcome(self) -> str | None:
         return self.body.get("outcome")
-
-
-@dataclass(frozen=True, slots=True)
-class BilledHour:
-    """Hold what was counted in one hour for one meter beside what Stripe counts."""
-
-    organization_id: str
-    event_name: str
-    window_start: str
-    counted: int
-    at_stripe: int
 
 
 class Stack:
@@ -231,19 +221,7 @@ class Stack:
 
     def compare(self, organization_id: str, start: datetime, end: datetime) -> Iterator[BilledHour]:
         """Yield every meter hour of an organisation: what was counted, and what Stripe counts at its customers."""
-        items = {item.window_start: item for item in hours_between(organization_id, start, end)}
-        for meter in METERS:
-            at_stripe: dict[str, int] = {}
-            for customer_id in self.customers.get(organization_id, ()):
-                for seconds, value in self.simulator.account.hourly(customer_id, meter.event_name).items():
-                    window_start = clock.format_time(clock.from_unix(seconds))
-                    at_stripe[window_start] = at_stripe.get(window_start, 0) + value
-            for window_start in sorted(items.keys() | at_stripe.keys()):
-                item = items.get(window_start)
-                counted = max(0, int(item.counted(meter.event_name) or 0)) if item is not None else 0
-                yield BilledHour(
-                    organization_id, meter.event_name, window_start, counted, at_stripe.get(window_start, 0)
-                )
+        return billed_hours(self.simulator, organization_id, self.customers.get(organization_id, ()), start, end)
 
     def differences(self, organization_ids: Iterable[str], start: datetime, end: datetime) -> list[BilledHour]:
         """Return the meter hours in which Stripe counts something else than was counted."""
@@ -264,10 +242,23 @@ def running_stack(
     With a `secrets_file` the Stripe account is provisioned as an operator does it; else it has the same, made quickly.
     The environment and the clock are put back at the end.
     """
+    simulator.clock.set(start)
+    with _environment(simulator.base_url, dynamodb_endpoint), _clock_of(simulator):
+        stack = Stack(simulator)
+        if secrets_file is not None:
+            stack.provision(secrets_file)
+        else:
+            stack.make_meters()
+            stack.add_destinations()
+        yield stack
+
+
+@contextmanager
+def _environment(stripe_url: str, dynamodb_endpoint: str) -> Iterator[None]:
     environment = {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_endpoint,
-        "STRIPE_API_BASE": simulator.base_url,
-        "STRIPE_METER_EVENTS_BASE": simulator.base_url,
+        "STRIPE_API_BASE": stripe_url,
+        "STRIPE_METER_EVENTS_BASE": stripe_url,
         "STRIPE_SECRET_KEY": "sk_test_simulator",
         "STRIPE_WEBHOOK_SECRETS": f"{SNAPSHOT_SECRET},{THIN_SECRET}",
         "METER_EVENTS_PER_SECOND": "100000",
@@ -277,27 +268,27 @@ def running_stack(
         "ALLOWED_REDIRECT_HOSTS": "",
     }
     before = {name: os.environ.get(name) for name in environment}
-    real_now, real_backoff = clock.utc_now, StripeGateway.back_off
     os.environ.update(environment)
-    simulator.clock.set(start)
-    clock.utc_now = lambda: clock.from_unix(simulator.clock.now())
-    # The waits between attempts are Stripe's to enjoy, not a test's.
-    StripeGateway.back_off = lambda self, attempt: None  # type: ignore[method-assign]
     secrets_reader.cache_clear()
     stripe_gateway.cache_clear()
     try:
-        stack = Stack(simulator)
-        if secrets_file is not None:
-            stack.provision(secrets_file)
-        else:
-            stack.make_meters()
-            stack.add_destinations()
-        yield stack
+        yield
     finally:
-        clock.utc_now = real_now
-        StripeGateway.back_off = real_backoff  # type: ignore[method-assign]
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _clock_of(simulator: Simulator) -> Iterator[None]:
+    """Let the code's time be the simulator's, and the waits between attempts take none."""
+    real_now, real_backoff = clock.utc_now, StripeGateway.back_off
+    clock.utc_now = lambda: clock.from_unix(simulator.clock.now())
+    StripeGateway.back_off = lambda self, attempt: None  # type: ignore[method-assign]  # put back below
+    try:
+        yield
+    finally:
+        clock.utc_now = real_now
+        StripeGateway.back_off = real_backoff  # type: ignore[method-assign]  # as it was

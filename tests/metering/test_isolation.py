@@ -21,6 +21,24 @@ HEALTHY = 990
 LONG = "long-" + "x" * 1_500
 
 
+BROKEN_LINKS = [
+    link("unknown-at-stripe", "cus_of_another_account"),
+    link("damaged-link", "cus_damaged") | {"ended_at": {"S": "never"}},
+]
+BROKEN_HOURS = [
+    due_hour("deleted"),
+    due_hour("absurd", 10**20),
+    due_hour(LONG),
+    due_hour("old", start=HOUR - timedelta(days=35)),
+    due_hour("word", None, active_sensors={"S": "three"}),
+    due_hour("half-hour") | {"window_start": {"S": "2026-11-23T08:30:00Z"}},
+    due_hour("mistyped", revision={"S": "one"}),
+    due_hour("unknown-at-stripe"),
+    due_hour("damaged-link"),
+    due_hour("nobody"),
+]
+
+
 @pytest.mark.parametrize("transport", ["single", "stream"])
 def test_the_other_990_are_billed_when_ten_of_1000_organisations_are_broken(
     stack: Stack, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch, transport: str
@@ -30,23 +48,8 @@ def test_the_other_990_are_billed_when_ten_of_1000_organisations_are_broken(
     subscribed(stack, dynamodb, [*healthy, "deleted", "absurd", LONG, "old", "word", "half-hour", "mistyped"])
     (deleted,) = stack.customers["deleted"]
     stack.simulator.account.customers.delete(deleted)
-    unknown = link("unknown-at-stripe", "cus_of_another_account")
-    damaged = link("damaged-link", "cus_damaged") | {"ended_at": {"S": "never"}}
-    put(dynamodb, "SubscriptionsTable", [unknown, damaged])
-    half_hour = due_hour("half-hour") | {"window_start": {"S": "2026-11-23T08:30:00Z"}}
-    broken = [
-        due_hour("deleted"),
-        due_hour("absurd", 10**20),
-        due_hour(LONG),
-        due_hour("old", start=HOUR - timedelta(days=35)),
-        due_hour("word", None, active_sensors={"S": "three"}),
-        half_hour,
-        due_hour("mistyped", revision={"S": "one"}),
-        due_hour("unknown-at-stripe"),
-        due_hour("damaged-link"),
-        due_hour("nobody"),
-    ]
-    put(dynamodb, "UsageTable", [*map(due_hour, healthy), *broken])
+    put(dynamodb, "SubscriptionsTable", BROKEN_LINKS)
+    put(dynamodb, "UsageTable", [*map(due_hour, healthy), *BROKEN_HOURS])
     stack.advance(hours=1)
 
     summary = stack.meter()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from programs.local import dynamodb_local
+from programs.local import dynamodb_local, tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -22,13 +22,13 @@ def test_tables_have_the_keys_and_indexes_of_the_template(dynamodb: DynamoDBClie
     assert [index["IndexName"] for index in usage["GlobalSecondaryIndexes"]] == ["due"]
 
 
-@pytest.mark.parametrize("item_count", [1, 26, dynamodb_local.EMPTIED_BY_DELETION + 1])
+@pytest.mark.parametrize("item_count", [1, 26, tables.EMPTIED_BY_DELETION + 1])
 def test_empty_tables_leaves_nothing(dynamodb: DynamoDBClient, item_count: int) -> None:
     for number in range(item_count):
         key = {"organization_id": {"S": f"org-{number}"}, "window_start": {"S": "2026-11-23T08:00:00Z"}}
         dynamodb.put_item(TableName="UsageTable", Item=key)
 
-    dynamodb_local.empty_tables(dynamodb)
+    tables.empty_tables(dynamodb)
 
     assert dynamodb.scan(TableName="UsageTable")["Count"] == 0
 
@@ -38,7 +38,7 @@ def test_processes_with_other_access_keys_see_none_of_this_process_s_tables(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebodyelse")
 
-    assert dynamodb_local.client_for(dynamodb_endpoint).list_tables()["TableNames"] == []
+    assert tables.client_for(dynamodb_endpoint).list_tables()["TableNames"] == []
 
 
 @pytest.mark.enable_socket

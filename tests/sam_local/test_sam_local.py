@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from programs.local import dynamodb_local
+from programs.local import tables
 from programs.local.servers import (
     EVENTS,
     ORGANIZATION,
@@ -134,7 +134,7 @@ def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = N
 
 
 def subscription(servers: LocalServers, organization_id: str) -> dict[str, Any] | None:
-    client = dynamodb_local.client_for(servers.dynamodb_endpoint)
+    client = tables.client_for(servers.dynamodb_endpoint)
     key = {"organization_id": {"S": organization_id}}
     return client.get_item(TableName="SubscriptionsTable", Key=key, ConsistentRead=True).get("Item")
 

@@ -21,13 +21,13 @@ from datetime import UTC, datetime
 from billing import record_usage
 from billing.meters import METERS
 from billing.usage.reading import totals, usage_between
-from programs.local import dynamodb_local
+from programs.local import dynamodb_local, tables
 from programs.local.stack import running_stack
 from stripe_simulator import running_simulator
 
 endpoint = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
 start, end = datetime(2026, 11, 23, 8, 5, tzinfo=UTC), datetime(2026, 11, 23, 10, tzinfo=UTC)
-dynamodb_local.create_tables(dynamodb_local.client_for(endpoint))
+tables.create_tables(tables.client_for(endpoint))
 with running_simulator() as simulator, running_stack(simulator, endpoint, start=start) as stack:
     stack.subscribe("acme")
     stack.deliver_all()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from programs.local import dynamodb_local
+from programs.local import tables
 from programs.local.stack import Stack
 from stripe_simulator import Delivery
 from tests.support.calls import Calls
@@ -136,7 +136,7 @@ class Post:
 
 def live(stack: Stack, dynamodb: DynamoDBClient, take: Take, calls: Calls, **life: Any) -> None:
     steps, in_metadata, payload, randomness = (life[name] for name in LIFE)
-    dynamodb_local.empty_tables(dynamodb)
+    tables.empty_tables(dynamodb)
     stack.simulator.webhooks.take()
     stack.customers.clear()
     stack.subscribe("acme", in_metadata=in_metadata)
