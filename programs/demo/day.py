@@ -21,10 +21,10 @@ RECORDED_DAY = "2010/06/16"
 
 @dataclass(slots=True)
 class Organization:
-    """Hold an organisation and what its sensors really did: the demo's own book, kept apart from the stack's tables.
+    """An organisation and what its sensors really did: the demo's own book, kept apart from the stack's tables.
 
-    `used` counts readings by hour; `active` is the number of active sensors by hour. `billable_from` and
-    `billable_until` bound the hours that Stripe may bill.
+    `readings` counts readings by hour; `active_sensors` is the number of active sensors by hour. Stripe may bill the
+    hours from the subscription's start, which is midnight, until `ended_at`.
     """
 
     organization_id: str
@@ -33,10 +33,10 @@ class Organization:
     customer_id: str | None = None
     subscription_id: str | None = None
     ended_at: datetime | None = None
-    used: Counter[int] = field(default_factory=Counter)
-    active: dict[int, int] = field(default_factory=dict)
+    readings: Counter[int] = field(default_factory=Counter)
+    active_sensors: dict[int, int] = field(default_factory=dict)
 
-    def billable(self, hour: int) -> bool:
+    def is_billable(self, hour: int) -> bool:
         """Say whether an hour lies within the subscription."""
         if self.customer_id is None:
             return False
@@ -44,11 +44,11 @@ class Organization:
 
 
 class Killed(BaseException):
-    """Be what ends a run in the middle, as a time-out of Lambda does."""
+    """The end of a run in the middle, as Lambda's time-out ends it."""
 
 
 class Day:
-    """Live through the day; `say` prints what happens."""
+    """The day's course; `say` prints what happens."""
 
     def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
         self.stack = stack
@@ -60,20 +60,31 @@ class Day:
             Organization("golden-gate-labs", "sf", 20),
             Organization("mission-popup", "sf", 3),
         ]
-        self.by_id = {each.organization_id: each for each in self.organizations}
+        self.by_id = {organization.organization_id: organization for organization in self.organizations}
         self.temperatures = {city: hourly_temperatures(city, RECORDED_DAY) for city in ("seattle", "sf")}
-        self.held_back: list[Delivery] = []
-        self.later: list[tuple[str, datetime, int]] = []
+        self.late_deliveries: list[Delivery] = []
+        self.late_readings: list[datetime] = []
         self.totals: Counter[str] = Counter()
 
     def live(self) -> None:
-        """Let 24 hours pass, with everything that goes wrong in them, and the run after them."""
+        """Let 24 hours pass; at five past each hour something may go wrong, and then the schedule fires."""
+        incidents = {
+            3: self._deliver_late_webhooks,
+            5: self._let_stripe_fail,
+            10: self._let_stripe_refuse_meter_events,
+            11: self._let_stripe_recover,
+            12: self._record_late_readings,
+            13: self._correct_active_sensors,
+            16: self._cancel,
+            20: self._resend_event,
+        }
         self._subscribe()
         for hour in range(24):
-            self._use(hour)
+            self._record_usage(hour)
             self._go_to(hour + 1, 5)
-            self._incidents_before(hour + 1)
-            self._schedule(hour + 1)
+            if hour + 1 in incidents:
+                incidents[hour + 1]()
+            self._fire_schedule(hour + 1)
 
     def _go_to(self, hour: int, minute: int) -> None:
         self.stack.simulator.clock.set(DAY + timedelta(hours=hour, minutes=minute))
@@ -92,81 +103,79 @@ class Day:
         for organization in self.organizations[:3]:
             subscribed = self.stack.subscribe_through_api(organization.organization_id)
             organization.customer_id, organization.subscription_id = subscribed
-            what = f"{organization.organization_id} subscribes through the billing API"
-            self._deliver(self.stack.simulator.webhooks.take(), what)
+            title = f"{organization.organization_id} subscribes through the billing API"
+            self._deliver(self.stack.simulator.webhooks.take(), title)
         late = self.by_id["golden-gate-labs"]
         late.customer_id, late.subscription_id = self.stack.subscribe(late.organization_id)
-        self.held_back = self.stack.simulator.webhooks.take()
-        self._tell(
-            f"{late.organization_id} subscribes by a payment link; its {len(self.held_back)} webhooks are held up"
-        )
+        self.late_deliveries = self.stack.simulator.webhooks.take()
+        number = len(self.late_deliveries)
+        self._tell(f"{late.organization_id} subscribes by a payment link; its {number} webhooks are held up")
         self._tell("mission-popup uses sensors and never subscribes")
 
-    def _deliver(self, deliveries: list[Delivery], what: str) -> None:
-        outcomes = Counter(answer.outcome or str(answer.status) for answer in self.stack.deliver_all(deliveries))
-        self._tell(f"{what}: {_listed(outcomes)}")
+    def _deliver(self, deliveries: list[Delivery], title: str) -> None:
+        responses = self.stack.deliver_all(deliveries)
+        outcomes = Counter(response.outcome or str(response.status) for response in responses)
+        self._tell(f"{title}: {', '.join(f'{number} {outcome}' for outcome, number in outcomes.items())}")
 
     # --- usage
 
-    def _use(self, hour: int) -> None:
+    def _record_usage(self, hour: int) -> None:
         start = DAY + timedelta(hours=hour)
         for organization in self.organizations:
             sensors = [f"{organization.organization_id}-{number}" for number in range(organization.sensors)]
             if organization.organization_id == "seattle-cold-store" and hour == 8:
                 # Two sensors are counted that were taken down: corrected at 13:05.
-                self._count_sensors(organization, hour, organization.sensors + 2)
+                self._record_sensors(organization, hour, organization.sensors + 2)
             else:
-                self._count_sensors(organization, hour, organization.sensors)
+                self._record_sensors(organization, hour, organization.sensors)
             taken = list(readings(sensors, self.temperatures[organization.city], DAY, hour))
             if organization.organization_id == "pike-fish-market" and hour == 4:
                 # A gateway without a connection keeps half of them until 11:30.
-                late = taken[::2]
+                self.late_readings = [reading.taken_at for reading in taken[::2]]
                 taken = taken[1::2]
-                self.later = [(organization.organization_id, reading.taken_at, 1) for reading in late]
             self.stack.simulator.clock.set(start + timedelta(minutes=59))
             for moment, number in Counter(clock.hour_of(reading.taken_at) for reading in taken).items():
                 record_readings(organization.organization_id, number, moment)
-                organization.used[hour] += number
+                organization.readings[hour] += number
 
-    def _count_sensors(self, organization: Organization, hour: int, number: int) -> None:
-        organization.active[hour] = number
+    def _record_sensors(self, organization: Organization, hour: int, number: int) -> None:
+        organization.active_sensors[hour] = number
         self.stack.simulator.clock.set(DAY + timedelta(hours=hour, minutes=59))
         record_active_sensors(organization.organization_id, number, DAY + timedelta(hours=hour))
 
     # --- what goes wrong
 
-    def _incidents_before(self, hour: int) -> None:
+    def _deliver_late_webhooks(self) -> None:
+        self._deliver(self.late_deliveries, "golden-gate-labs' webhooks arrive, three hours late")
+
+    def _let_stripe_fail(self) -> None:
         faults = self.stack.simulator.faults
-        if hour == 3:
-            self._deliver(self.held_back, "golden-gate-labs' webhooks arrive, three hours late")
-        if hour == 5:
-            faults.add("http_500", "/v1/billing/meter_events", share=0.3, seed=5)
-            faults.add("cut_after_effect", "/v1/billing/meter_events", share=0.2, seed=6)
-            faults.add("http_429", "/v1/billing/meter_events", share=0.1, seed=7)
-            self._tell("Stripe begins to fail: 500s, cut connections, rate limits")
-        if hour == 10:
-            faults.clear()
-            faults.add("http_503", "/v1/billing/meter_events")
-            self._tell("Stripe takes no meter events at all")
-        if hour == 11:
-            faults.clear()
-            self._tell("Stripe is well again")
-        if hour == 12:
-            for organization_id, taken_at, number in self.later:
-                record_readings(organization_id, number, taken_at)
-                self.by_id[organization_id].used[taken_at.hour] += number
-            self._tell(f"pike-fish-market's gateway sends {len(self.later)} readings taken at 04:…")
-        if hour == 13:
-            organization = self.by_id["seattle-cold-store"]
-            record_active_sensors(organization.organization_id, organization.sensors, DAY + timedelta(hours=8))
-            organization.active[8] = organization.sensors
-            self._tell("seattle-cold-store's 08:00 is corrected from 14 sensors down to 12")
-        if hour == 16:
-            self._cancel()
-        if hour == 20:
-            deliveries = self.stack.simulator.webhooks.resend(self._first_event("customer.subscription.created"))
-            self.stack.simulator.webhooks.take()
-            self._deliver(deliveries, "Stripe sends an old event again")
+        faults.add("http_500", "/v1/billing/meter_events", share=0.3, seed=5)
+        faults.add("cut_after_effect", "/v1/billing/meter_events", share=0.2, seed=6)
+        faults.add("http_429", "/v1/billing/meter_events", share=0.1, seed=7)
+        self._tell("Stripe begins to fail: 500s, cut connections, rate limits")
+
+    def _let_stripe_refuse_meter_events(self) -> None:
+        self.stack.simulator.faults.clear()
+        self.stack.simulator.faults.add("http_503", "/v1/billing/meter_events")
+        self._tell("Stripe takes no meter events at all")
+
+    def _let_stripe_recover(self) -> None:
+        self.stack.simulator.faults.clear()
+        self._tell("Stripe is well again")
+
+    def _record_late_readings(self) -> None:
+        organization = self.by_id["pike-fish-market"]
+        for taken_at in self.late_readings:
+            record_readings(organization.organization_id, 1, taken_at)
+            organization.readings[taken_at.hour] += 1
+        self._tell(f"pike-fish-market's gateway sends {len(self.late_readings)} readings taken at 04:…")
+
+    def _correct_active_sensors(self) -> None:
+        organization = self.by_id["seattle-cold-store"]
+        record_active_sensors(organization.organization_id, organization.sensors, DAY + timedelta(hours=8))
+        organization.active_sensors[8] = organization.sensors
+        self._tell("seattle-cold-store's 08:00 is corrected from 14 sensors down to 12")
 
     def _cancel(self) -> None:
         organization = self.by_id["bay-vineyards"]
@@ -177,13 +186,18 @@ class Day:
         self._deliver(self.stack.simulator.webhooks.take(), "bay-vineyards cancels")
         self._go_to(16, 5)
 
+    def _resend_event(self) -> None:
+        deliveries = self.stack.simulator.webhooks.resend(self._first_event("customer.subscription.created"))
+        self.stack.simulator.webhooks.take()
+        self._deliver(deliveries, "Stripe sends an old event again")
+
     def _first_event(self, event_type: str) -> str:
         deliveries = self.stack.simulator.webhooks.deliveries.values()
         return next(delivery.event_id for delivery in deliveries if delivery.event_type == event_type)
 
     # --- out
 
-    def _schedule(self, hour: int) -> None:
+    def _fire_schedule(self, hour: int) -> None:
         if hour == 7:
             self._tell("the schedule does not fire")
             return
@@ -202,11 +216,11 @@ class Day:
         summary = self.stack.meter()
         for key in ("hours", "settled", "events_sent"):
             self.totals[key] += summary[key]
-        parts = [f"{summary['hours']} hours due", f"{summary['events_sent']} events sent"]
+        figures = [f"{summary['hours']} hours due", f"{summary['events_sent']} events sent"]
         if summary["left"]:
-            parts.append(f"{summary['left']} left for later")
-        parts += [f"{number} refused ({code})" for code, number in summary["refused"].items()]
-        self._tell(f"{name}: {', '.join(parts)}")
+            figures.append(f"{summary['left']} left for later")
+        figures += [f"{number} refused ({code})" for code, number in summary["refused"].items()]
+        self._tell(f"{name}: {', '.join(figures)}")
 
     @contextmanager
     def _killed_before_settling(self) -> Iterator[None]:
@@ -221,7 +235,3 @@ class Day:
             yield
         finally:
             hour_writes.write = real
-
-
-def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in counts.items())

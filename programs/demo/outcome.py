@@ -10,14 +10,14 @@ COLUMNS = "  {:<20} {:<21} {:>8} {:>9} {:>12}  {}"
 
 
 def compare(day: Day, say: Callable[[str], None]) -> bool:
-    """Print the table and say whether every line agrees."""
+    """Print the table; return whether every line agrees and no hour is left due."""
     say("\n" + COLUMNS.format("organisation", "meter", "counted", "billable", "on invoice", ""))
     agree = True
     for organization in day.organizations:
+        end = organization.ended_at or MIDNIGHT
         for event_name, counted, billable in _expected(organization):
             billed = None
             if organization.customer_id is not None:
-                end = organization.ended_at or MIDNIGHT
                 billed = day.stack.simulator.account.billed(organization.customer_id, event_name, DAY, end)
             agrees = (billed or 0) == billable and _hours_agree(day, organization, event_name)
             agree = agree and agrees
@@ -31,24 +31,26 @@ def compare(day: Day, say: Callable[[str], None]) -> bool:
                     "agrees" if agrees else "DIFFERS",
                 )
             )
-    waiting = day.stack.due_hours()
-    say(f"\n{'Every line agrees' if agree else 'Some lines DIFFER'}; {len(waiting)} hours are left due.")
-    return agree and not waiting
+    due = day.stack.due_hours()
+    say(f"\n{'Every line agrees' if agree else 'Some lines DIFFER'}; {len(due)} hours are left due.")
+    return agree and not due
 
 
 def _expected(organization: Organization) -> list[tuple[str, int, int]]:
     """Return counted and billable quantities by meter; of the active sensors the day's last number is billed."""
-    hours = [hour for hour in range(24) if organization.billable(hour)]
-    sensors = [organization.active[hour] for hour in hours]
+    hours = [hour for hour in range(24) if organization.is_billable(hour)]
+    sensors = [organization.active_sensors[hour] for hour in hours]
     return [
-        ("active_sensors", organization.active[23], sensors[-1] if sensors else 0),
-        ("temperature_readings", organization.used.total(), sum(organization.used[hour] for hour in hours)),
+        ("active_sensors", organization.active_sensors[23], sensors[-1] if sensors else 0),
+        ("temperature_readings", organization.readings.total(), sum(organization.readings[hour] for hour in hours)),
     ]
 
 
 def _hours_agree(day: Day, organization: Organization, event_name: str) -> bool:
-    counts = organization.active if event_name == "active_sensors" else organization.used
-    expected = {int(DAY.timestamp()) + 3600 * hour: counts[hour] for hour in range(24) if organization.billable(hour)}
+    counts = organization.active_sensors if event_name == "active_sensors" else organization.readings
+    expected = {
+        int(DAY.timestamp()) + 3600 * hour: counts[hour] for hour in range(24) if organization.is_billable(hour)
+    }
     if organization.customer_id is None:
         return expected == {}
     return day.stack.simulator.account.hourly(organization.customer_id, event_name) == expected

@@ -27,7 +27,7 @@ def draw(day: Day, path: Path) -> None:
             if DAY.timestamp() <= seconds < MIDNIGHT.timestamp()
         }
         hours = range(24)
-        axis.bar(hours, [organization.used[hour] for hour in hours], color="#c9d8e6", label="counted")
+        axis.bar(hours, [organization.readings[hour] for hour in hours], color="#c9d8e6", label="counted")
         axis.plot(list(billed), list(billed.values()), "o", color="#d1495b", markersize=5, label="billed by Stripe")
         if organization.ended_at is not None:
             axis.axvline(organization.ended_at.hour + organization.ended_at.minute / 60 - 0.5, color="#555", ls="--")

@@ -21,7 +21,7 @@ RECORDS = Path(vega_datasets.__file__).parent / "_data"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Hold one sensor's reading: degrees Fahrenheit at a moment."""
+    """One sensor's reading: degrees Fahrenheit at a moment."""
 
     sensor: str
     taken_at: datetime
@@ -40,8 +40,8 @@ def readings(sensors: list[str], temperatures: list[float], day: datetime, hour:
     """Yield what the sensors report in one hour of the day, each a little earlier or later than the next."""
     before, after = temperatures[hour], temperatures[hour + 1]
     reports = 1 + int(abs(after - before) / STEP_FAHRENHEIT)
-    for place, sensor in enumerate(sensors):
+    for offset_seconds, sensor in enumerate(sensors):
         for report in range(reports):
             share = report / reports
-            moment = day + timedelta(hours=hour, seconds=int(share * 3500) + place)
+            moment = day + timedelta(hours=hour, seconds=int(share * 3500) + offset_seconds)
             yield Reading(sensor, moment, before + share * (after - before))

@@ -1,4 +1,4 @@
-"""Serve what functions under `sam local` talk to: DynamoDB Local and a Stripe account in which somebody subscribed.
+"""Serve what functions under `sam local` call: DynamoDB Local and a Stripe account with a subscribed organisation.
 
     make local          # python -m programs.local.servers; the ports are those of events/local-env.json
 
@@ -26,7 +26,6 @@ from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
 from stripe_simulator import Simulator, running_simulator
-from stripe_simulator.account import Account
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -46,7 +45,7 @@ REPORT_IDS = {"evt_test": ["evt_local_report", "evt_local_no_meter"]}
 
 @dataclass(frozen=True)
 class LocalServers:
-    """Hold the running servers."""
+    """The running servers."""
 
     simulator: Simulator
     stack: Stack
@@ -79,7 +78,7 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
             stack.meter()
             stack.advance(hours=3)
             record_hour()
-        # From here on with the time of the world, which signatures are compared with.
+        # From here on with real time, which signatures are compared with.
         simulator.clock.run()
         yield LocalServers(simulator, stack, server.endpoint)
 
@@ -87,17 +86,17 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
 def make_subscribed_organization(stack: Stack) -> None:
     """Give the account meters and a subscription, and the tables what follows from it and an hour of usage."""
     account, now = stack.simulator.account, clock.utc_now()
-    with _chosen_ids(account, IDS):
-        # `running_stack` has made meters already, with ids of chance.
+    with _chosen_ids(stack.simulator, IDS):
+        # `running_stack` has made meters already, with random ids.
         stack.simulator.reset()
         stack.simulator.clock.set(now)
         stack.make_meters()
         stack.add_destinations()
         stack.subscribe(ORGANIZATION, in_metadata=True)
-    refused = [answer for answer in stack.deliver_all() if answer.status != 200]
-    assert not refused, f"the webhook's handler answered {refused[0]}"
+    failed = [response for response in stack.deliver_all() if response.status != 200]
+    assert not failed, f"the webhook's handler returned {failed[0]}"
     record_hour()
-    with _chosen_ids(account, REPORT_IDS):
+    with _chosen_ids(stack.simulator, REPORT_IDS):
         meter_id = account.meters.by_name["temperature_readings"]["id"]
         account.error_reports.trigger(meter_id, "meter_event_customer_not_found", ["made-up:identifier"])
         account.error_reports.trigger(None, "no_meter", ["made-up:identifier"])
@@ -112,21 +111,21 @@ def record_hour() -> None:
 
 
 @contextlib.contextmanager
-def _chosen_ids(account: Account, ids: dict[str, list[str]]) -> Iterator[None]:
-    """Let the next objects have these ids, by prefix; after them chance decides again."""
-    left = {prefix: list(chosen) for prefix, chosen in ids.items()}
-    by_chance = account.new_id
+def _chosen_ids(simulator: Simulator, ids: dict[str, list[str]]) -> Iterator[None]:
+    """Let the next objects have these ids, by prefix; the objects after them have random ones again."""
+    unused = {prefix: list(chosen) for prefix, chosen in ids.items()}
+    random_id = simulator.account.new_id
 
     def new_id(prefix: str, length: int = 14) -> str:
-        return left[prefix].pop(0) if left.get(prefix) else by_chance(prefix, length)
+        return unused[prefix].pop(0) if unused.get(prefix) else random_id(prefix, length)
 
-    with mock.patch.object(account, "new_id", new_id):
+    with mock.patch.object(simulator.account, "new_id", new_id):
         yield
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the handlers' log of what is set up to themselves."""
+    """Print nothing of what the handlers log while the account is set up."""
     logging.disable(logging.CRITICAL)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
