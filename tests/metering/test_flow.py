@@ -230,14 +230,6 @@ def test_a_run_counts_up_to_the_time_the_schedule_meant(stack: Stack, acme: str)
     assert stack.metering_app.handler({"scheduled_time": "2026-11-23T09:00:00Z"}, None)["hours"] == 1
 
 
-def test_the_same_readings_are_counted_once_when_their_request_token_comes_twice(stack: Stack, acme: str) -> None:
-    for _ in range(2):
-        record_readings("acme", 10, HOUR, request_token="message-1")
-    record_readings("acme", 10, HOUR, request_token="message-2")
-
-    assert stack.usage("acme", format_time(HOUR)).temperature_readings == 20
-
-
 def test_the_service_reports_at_once(stack: Stack, acme: str) -> None:
     service = get_stripe_meter_service()
 

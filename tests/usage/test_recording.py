@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from billing import record_usage
+from billing import clock, record_active_sensors, record_readings, record_usage
 from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
 from billing.tables.usage import UsageRecord, end_of, shard_of
@@ -17,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 EIGHT = "2026-11-23T08:00:00Z"
 
+NO_NUMBERS = [True, None, "5", float("nan"), float("inf"), Decimal("Infinity"), 10**15]
+
 
 def modules_of(statement: str) -> set[str]:
     """Return the modules that a new process has after a statement."""
@@ -25,21 +31,28 @@ def modules_of(statement: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_recording_imports_neither_stripe_nor_metering() -> None:
-    modules = modules_of("from billing import record_readings, record_active_sensors, record_usage")
+def new_token() -> str:
+    """Return a token that no other test uses: DynamoDB remembers them for ten minutes, also of an emptied table."""
+    return uuid.uuid4().hex
 
-    assert "billing.usage.recording" in modules
+
+@pytest.mark.parametrize(
+    ("statement", "module"),
+    [
+        ("from billing import record_readings, record_active_sensors, record_usage", "billing.usage.recording"),
+        ("from billing.usage.reading import totals, usage_between", "billing.usage.reading"),
+    ],
+)
+def test_usage_imports_neither_stripe_nor_metering(statement: str, module: str) -> None:
+    modules = modules_of(statement)
+
+    assert module in modules
     assert not [name for name in modules if name.split(".")[0] in ("stripe", "requests", "pydantic", "boto3")]
     assert not [name for name in modules if name.startswith(("billing.metering", "billing.stripe_gateway"))]
 
 
 def test_importing_the_package_imports_no_table() -> None:
     assert not [name for name in modules_of("import billing") if name.startswith(("billing.", "pynamodb", "botocore"))]
-
-
-def test_every_meter_has_an_attribute_of_the_usage_table() -> None:
-    for meter in METERS:
-        assert UsageRecord("acme", EIGHT).counted(meter.event_name) is None
 
 
 @pytest.mark.parametrize("meter", METERS, ids=lambda meter: meter.event_name)
@@ -52,8 +65,77 @@ def test_any_meter_is_recorded_by_its_formula(stack: Stack, meter: Meter) -> Non
     assert (hour.due_shard, hour.due_at) == (shard_of("acme"), end_of(EIGHT))
 
 
-def test_a_meter_that_is_none_is_refused_by_name(stack: Stack) -> None:
-    with pytest.raises(InvalidUsageError, match="no meter 'temperature_reading'; there are: active_sensors, "):
-        record_usage("acme", "temperature_reading", 1, HOUR)
+def test_the_same_readings_are_counted_once_when_their_request_token_comes_twice(stack: Stack) -> None:
+    first_token, second_token = new_token(), new_token()
+    for _ in range(2):
+        record_readings("acme", 10, HOUR, request_token=first_token)
+    record_readings("acme", 10, HOUR, request_token=second_token)
 
-    assert list(UsageRecord.scan()) == []
+    assert stack.usage("acme", EIGHT).temperature_readings == 20
+
+
+def test_one_request_token_is_of_one_organisation_and_hour(stack: Stack) -> None:
+    token = new_token()
+    for organization_id in ("acme", "globex"):
+        for moment in (HOUR, HOUR - timedelta(hours=1)):
+            record_readings(organization_id, 10, moment, request_token=token)
+
+    assert [hour.temperature_readings for hour in UsageRecord.scan()] == [10] * 4
+
+
+def test_late_usage_goes_to_the_hour_it_belongs_to(stack: Stack) -> None:
+    late = HOUR - timedelta(days=3, minutes=1)
+    record_readings("acme", 4, late)
+    record_active_sensors("acme", 2, late)
+
+    hour = stack.usage("acme", "2026-11-20T07:00:00Z")
+    assert (hour.temperature_readings, hour.active_sensors) == (4, 2)
+    assert hour.due_at == "2026-11-20T08:00:00Z"
+
+
+def test_usage_of_a_clock_that_is_five_minutes_fast_is_recorded(stack: Stack) -> None:
+    record_readings("acme", 4, HOUR + timedelta(minutes=10))
+
+    assert stack.usage("acme", EIGHT).temperature_readings == 4
+
+
+def test_a_number_of_active_sensors_may_be_zero(stack: Stack) -> None:
+    record_active_sensors("acme", 7, HOUR)
+    record_active_sensors("acme", 0, HOUR)
+
+    assert stack.usage("acme", EIGHT).active_sensors == 0
+
+
+# From here on there is no table: where anything were written, another error would be raised.
+
+
+def test_a_meter_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(InvalidUsageError, match="no meter 'temperature_reading'; there are: active_sensors, "):
+        record_usage("acme", "temperature_reading", 1, clock.utc_now())
+
+
+@pytest.mark.parametrize("number", [*NO_NUMBERS, 0, -3, 0.4], ids=repr)
+def test_an_increment_is_refused_when_it_is_no_number_above_zero(number: Any) -> None:
+    with pytest.raises(InvalidUsageError, match="count"):
+        record_readings("acme", number, clock.utc_now())
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS, ids=repr)
+def test_a_number_of_a_last_meter_is_refused_when_it_is_none(number: Any) -> None:
+    with pytest.raises(InvalidUsageError, match="count"):
+        record_active_sensors("acme", number, clock.utc_now())
+
+
+@pytest.mark.parametrize("record", [record_readings, record_active_sensors], ids=lambda function: function.__name__)
+def test_usage_is_refused_when_its_hour_is_unknown_or_yet_to_come(record: Callable[..., None]) -> None:
+    now = clock.utc_now()
+    for moment in (now.replace(tzinfo=None), now + timedelta(minutes=6), now.timestamp(), EIGHT, None):
+        with pytest.raises(InvalidUsageError, match="time"):
+            record("acme", 1, moment)
+
+
+@pytest.mark.parametrize("record", [record_readings, record_active_sensors], ids=lambda function: function.__name__)
+def test_usage_is_refused_when_it_has_no_organisation(record: Callable[..., None]) -> None:
+    for organization_id in ("", None, 7):
+        with pytest.raises(InvalidUsageError, match="organization_id"):
+            record(organization_id, 1, clock.utc_now())

@@ -1,4 +1,4 @@
-"""UsageTable: what each organisation used in each UTC hour, and what Stripe has been told of it."""
+"""UsageTable: what each organisation used in each UTC hour, and what Stripe has accepted of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shard_of(organization_id: str) -> int:
 
 
 class DueIndex(GlobalSecondaryIndex["UsageRecord"]):
-    """The hours that Stripe has yet to be told of, oldest first within a shard."""
+    """The hours whose totals Stripe does not have yet, oldest first within a shard."""
 
     class Meta:
         """Name the index as template.yaml does."""
@@ -41,8 +41,8 @@ class DueIndex(GlobalSecondaryIndex["UsageRecord"]):
 class UsageRecord(Table):
     """One organisation's hour; `metering/__init__.py` tells what metering's own attributes mean.
 
-    Each meter has an attribute, named as its event. A name that Python or PynamoDB has for something else goes into
-    `attr_name`: `api_calls = NumberAttribute(attr_name="api-calls", null=True)`.
+    Each meter has an attribute, named as its event. A name that is no Python name, or that this class uses already,
+    goes into `attr_name`: `api_calls = NumberAttribute(attr_name="api-calls", null=True)`.
     """
 
     class Meta:
@@ -95,7 +95,7 @@ def end_of(window_start: str) -> str:
     return format_time(parse_time(window_start) + HOUR)
 
 
-def _due(organization_id: str, window_start: str) -> list[Any]:
+def _due_actions(organization_id: str, window_start: str) -> list[Any]:
     return [
         UsageRecord.due_shard.set(shard_of(organization_id)),
         UsageRecord.due_at.set(end_of(window_start)),
@@ -113,14 +113,14 @@ def add_to_hour(organization_id: str, window_start: str, event_name: str, amount
     with TransactWrite(connection=connection(), client_request_token=token) as transaction:
         transaction.update(
             UsageRecord(organization_id, window_start),
-            actions=[_count_of(event_name).add(amount), *_due(organization_id, window_start)],
+            actions=[_count_of(event_name).add(amount), *_due_actions(organization_id, window_start)],
         )
 
 
 def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int) -> None:
     """Set a count and make its hour due."""
     UsageRecord(organization_id, window_start).update(
-        actions=[_count_of(event_name).set(number), *_due(organization_id, window_start)]
+        actions=[_count_of(event_name).set(number), *_due_actions(organization_id, window_start)]
     )
 
 
@@ -147,10 +147,11 @@ def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord
 
 def make_refused_due(record: UsageRecord) -> bool:
     """Make a refused hour due again; False where it no longer carries that refusal."""
-    return _updated(
+    is_as_refused = UsageRecord.refused == record.refused  # a run since then may have billed it, or refused it anew
+    return _update(
         record,
-        [*_due(record.organization_id, record.window_start), UsageRecord.refused.remove()],
-        UsageRecord.refused == record.refused,
+        [*_due_actions(record.organization_id, record.window_start), UsageRecord.refused.remove()],
+        is_as_refused,
     )
 
 
@@ -169,15 +170,16 @@ def make_unreported_due(record: UsageRecord) -> bool:
     A revision of its own: no identifier that Stripe has dropped is used again. False where metering has written the
     hour since the record was read.
     """
-    return _updated(
+    is_as_read = is_at_version(record.version)  # what was found out about the hour is true of it still
+    return _update(
         record,
         [
-            *_due(record.organization_id, record.window_start),
+            *_due_actions(record.organization_id, record.window_start),
             _next_version(record),
             UsageRecord.reported.remove(),
             UsageRecord.revision.set(int(record.revision or 0) + 1),
         ],
-        is_at_version(record.version),
+        is_as_read,
     )
 
 
@@ -186,20 +188,22 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
 
     False where metering has written the hour since the record was read, or where it is due.
     """
-    return _updated(
+    is_as_read = is_at_version(record.version)  # the rejected event is the last one that was sent for it
+    is_not_due = UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may accept it then
+    has_reported = UsageRecord.reported.exists()  # DynamoDB removes a meter only from a map that is there
+    return _update(
         record,
         [
             UsageRecord.refused.set(reason),
             _next_version(record),
             UsageRecord.reported[event_name].remove(),
         ],
-        is_at_version(record.version)
-        & UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may say otherwise then
-        & UsageRecord.reported.exists(),  # there is a map to remove the meter from
+        is_as_read & is_not_due & has_reported,
     )
 
 
-def _updated(record: UsageRecord, actions: list[Any], condition: Any) -> bool:
+def _update(record: UsageRecord, actions: list[Any], condition: Any) -> bool:
+    """Update the hour; say whether the condition held."""
     try:
         record.update(actions=actions, condition=condition)
     except UpdateError as error:

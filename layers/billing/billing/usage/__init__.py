@@ -1,5 +1,5 @@
-"""What an organisation used: recorded and read, hour by hour; needs neither Stripe nor metering.
+"""Usage, recorded and read hour by hour; needs neither Stripe nor metering.
 
-recording.py  counts into the hour they belong to
-reading.py    what was counted, and what Stripe was told of it
+recording.py   counts into the hour they belong to
+reading.py     what was counted, and what was reported to Stripe
 """

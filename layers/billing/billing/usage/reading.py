@@ -1,4 +1,4 @@
-"""What an organisation used, hour by hour: counted here, reported to Stripe, due or refused."""
+"""An organisation's usage, hour by hour: what was counted, what was reported, and what becomes of the rest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Number = int | float
 class HourOfUsage:
     """An hour: counts and reported totals by meter.
 
-    `state`: `due` = the next run sends it (or, still open, the one after it ends); `refused` = it cannot be billed, and
-    `reason` says why; `reported` = Stripe has these totals; `unreported` = Stripe has others and no run will tell it,
-    because whoever wrote the count did not make the hour due.
+    `state`: `due` = a run sends it once it has ended; `refused` = it cannot be billed, and `reason` says why;
+    `reported` = Stripe has these totals; `unreported` = Stripe has other totals and no run will send these, because
+    whoever wrote the count did not make the hour due.
     """
 
     window_start: str
@@ -34,7 +34,7 @@ class HourOfUsage:
 
 @dataclass(frozen=True, slots=True)
 class MeterTotal:
-    """A meter over a range, as Stripe aggregates it: `sum` adds the hours up, `last` is the last hour's number."""
+    """A meter's total over a range, as Stripe aggregates it: the hours' sum, or the last hour's number."""
 
     formula: Formula
     counted: Number
@@ -79,6 +79,10 @@ def _state(record: UsageRecord, counted: Mapping[str, Number], reported: Mapping
         return "due"
     if record.refused:
         return "refused"
-    to_bill = {name: max(0, math.floor(count)) for name, count in counted.items()}
-    is_reported = all(reported.get(name) == total for name, total in to_bill.items())
-    return "reported" if is_reported else "unreported"
+    for meter in METERS:
+        name = meter.event_name
+        # A count that was removed after it was reported is a total of zero, as in metering's plan.
+        to_report = max(0, math.floor(counted.get(name, 0)))
+        if (name in counted or name in reported) and reported.get(name) != to_report:
+            return "unreported"
+    return "reported"

@@ -1,20 +1,17 @@
-"""Usage recorded into the hour it belongs to; the next run of metering reports the hour's total."""
+"""Usage recorded in the hour it belongs to; the next run of metering sends Stripe the hour's total."""
 
 from __future__ import annotations
 
 import math
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from billing import clock
 from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
-from billing.stripe_limits import LARGEST_VALUE
+from billing.stripe_limits import FUTURE_USAGE, LARGEST_VALUE
 from billing.tables.usage import add_to_hour, set_in_hour
-
-# Stripe's limit for timestamps in the future.
-CLOCK_TOLERANCE = timedelta(minutes=5)
 
 Number = int | float | Decimal
 
@@ -24,20 +21,20 @@ def record_usage(
 ) -> None:
     """Record usage of any meter in the UTC hour that `at` lies in.
 
-    To a `sum` meter the number is added, and the same `request_token` (a message id, say) again within ten minutes
-    adds nothing. Of a `last` meter it becomes the hour's number: the one that is recorded last stands. A late number
-    goes to the hour it belongs to, also where that was reported long ago: the hour becomes due again.
+    The number is added to a `sum` meter; the same `request_token` (a message id, say) again within ten minutes adds
+    nothing. It replaces the number of a `last` meter: the one that is recorded last stands. The hour becomes due, also
+    where it was reported long ago.
 
     Raises:
-        InvalidUsageError: no such meter, no organisation, no number or an increment that is not above zero, a moment
-            without time zone or in the future. Nothing was written.
+        InvalidUsageError: no such meter, no organisation, no number, an increment that is not above zero, a moment
+            without time zone or more than five minutes in the future. Nothing was written.
     """
-    meter = meter_named(event_name)
+    is_sum = _meter_named(event_name).formula == "sum"
     whole = whole_number(number)
-    if meter.formula == "sum" and whole <= 0:
+    if is_sum and whole <= 0:
         raise InvalidUsageError(f"count is {number}; it must be above zero")
     window_start = window_start_of(organization_id, at)
-    if meter.formula == "sum":
+    if is_sum:
         add_to_hour(organization_id, window_start, event_name, whole, request_token or uuid.uuid4().hex)
     else:
         set_in_hour(organization_id, window_start, event_name, whole)
@@ -55,21 +52,8 @@ def record_active_sensors(organization_id: str, count: Number, at: datetime) -> 
     record_usage(organization_id, "active_sensors", count, at)
 
 
-def meter_named(event_name: str) -> Meter:
-    """Return the meter of that event name.
-
-    Raises:
-        InvalidUsageError: there is none; the message names those that there are.
-    """
-    for meter in METERS:
-        if meter.event_name == event_name:
-            return meter
-    names = ", ".join(meter.event_name for meter in METERS)
-    raise InvalidUsageError(f"There is no meter {event_name!r}; there are: {names}")
-
-
 def whole_number(number: Number) -> int:
-    """Return a count as Stripe is told it: whole, rounded down, not below zero.
+    """Return a count as metering sends it to Stripe: whole, rounded down, not below zero.
 
     Raises:
         InvalidUsageError: it is no number, or has more than 15 digits.
@@ -92,6 +76,14 @@ def window_start_of(organization_id: str, moment: datetime) -> str:
         raise InvalidUsageError("The organization_id is empty")
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidUsageError("The time has no time zone; any of 24 hours could be meant")
-    if moment > clock.utc_now() + CLOCK_TOLERANCE:
+    if moment > clock.utc_now() + FUTURE_USAGE:
         raise InvalidUsageError(f"The time {clock.format_time(moment)} lies in the future")
     return clock.format_time(clock.hour_of(moment))
+
+
+def _meter_named(event_name: str) -> Meter:
+    for meter in METERS:
+        if meter.event_name == event_name:
+            return meter
+    names = ", ".join(meter.event_name for meter in METERS)
+    raise InvalidUsageError(f"There is no meter {event_name!r}; there are: {names}")
