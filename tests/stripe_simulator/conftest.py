@@ -9,9 +9,7 @@ import pytest
 import stripe
 
 from stripe_simulator import Simulator
-
-NOON = 1_795_435_200  # 2026-11-23T12:00:00Z
-HOUR = 3600
+from tests.stripe_simulator.moments import NOON
 
 
 @pytest.fixture

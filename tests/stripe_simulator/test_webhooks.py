@@ -12,7 +12,7 @@ import stripe
 
 from stripe_simulator import Simulator, sign
 from stripe_simulator.shapes import with_expanded
-from tests.stripe_simulator.conftest import HOUR
+from tests.stripe_simulator.moments import HOUR
 
 pytestmark = pytest.mark.enable_socket
 

@@ -1,0 +1,126 @@
+"""Invoices: what a period bills, when it is final, and whether it is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import stripe
+
+from stripe_simulator import Simulator
+from tests.stripe_simulator.calls import event_types
+from tests.stripe_simulator.moments import HOUR, MONTH_END, NOON
+
+pytestmark = pytest.mark.enable_socket
+
+Subscribe = Callable[..., Any]
+
+
+def test_a_period_ends_in_an_invoice_that_still_takes_usage_for_an_hour(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe, send: Callable[..., Any]
+) -> None:
+    session = subscribe()
+    simulator.clock.set(MONTH_END - HOUR)
+    send(session.customer, 101, MONTH_END - HOUR)
+    simulator.clock.set(MONTH_END + 10)
+    (invoice, _) = client.v1.invoices.list({"customer": session.customer}).data
+    assert (invoice.status, invoice.period_start, invoice.period_end) == ("draft", NOON, MONTH_END)
+    assert (invoice.lines.data[0].quantity, invoice.amount_due) == (101, 51)
+    item = client.v1.subscriptions.retrieve(session.subscription)["items"].data[0]
+    assert item.current_period_start == MONTH_END
+    send(session.customer, 201, MONTH_END - HOUR)
+    simulator.clock.advance(HOUR)
+    invoice = client.v1.invoices.retrieve(invoice.id)
+    assert (invoice.status, invoice.amount_paid, invoice.lines.data[0].quantity) == ("paid", 101, 201)
+    send(session.customer, 999, MONTH_END - HOUR)
+    assert client.v1.invoices.retrieve(invoice.id).lines.data[0].quantity == 201
+    assert list(simulator.account.invoices.billed_quantities(session.customer, "readings").values()) == [0, 201]
+    assert simulator.account.billed(session.customer, "readings", NOON, MONTH_END) == 999
+
+
+def test_a_failed_payment_makes_the_subscription_past_due_until_it_is_paid(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe, send: Callable[..., Any]
+) -> None:
+    session = subscribe()
+    send(session.customer, 1000, NOON)
+    simulator.account.customers.set_payment_outcome(session.customer, "payment_failed")
+    simulator.clock.set(MONTH_END + 2 * HOUR)
+    assert client.v1.subscriptions.retrieve(session.subscription).status == "past_due"
+    assert "invoice.payment_failed" in event_types(simulator)
+    (invoice, _) = client.v1.invoices.list({"subscription": session.subscription}).data
+    with pytest.raises(stripe.CardError):
+        client.v1.invoices.pay(invoice.id)
+    simulator.account.customers.set_payment_outcome(session.customer, "paid")
+    assert client.v1.invoices.pay(invoice.id).status == "paid"
+    assert client.v1.subscriptions.retrieve(session.subscription).status == "active"
+
+
+def test_a_subscription_that_cancels_at_period_end_is_billed_and_ends(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe, send: Callable[..., Any]
+) -> None:
+    session = subscribe()
+    send(session.customer, 10, NOON)
+    client.v1.subscriptions.update(session.subscription, {"cancel_at_period_end": True})
+    simulator.clock.set(MONTH_END + 2 * HOUR)
+    ended = client.v1.subscriptions.retrieve(session.subscription)
+    assert (ended.status, ended.ended_at) == ("canceled", MONTH_END)
+    assert list(simulator.account.invoices.billed_quantities(session.customer, "readings").values()) == [0, 10]
+
+
+def test_a_moved_clock_renews_period_after_period_at_their_own_times(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe
+) -> None:
+    session = subscribe()
+    simulator.clock.advance(100 * 24 * HOUR)
+    item = client.v1.subscriptions.retrieve(session.subscription)["items"].data[0]
+    assert (item.current_period_start, item.current_period_end) == (1_803_384_000, 1_805_803_200)
+    invoices = client.v1.invoices.list({"customer": session.customer}).data
+    assert [one.created for one in invoices] == [1_803_384_000, 1_800_705_600, MONTH_END, NOON]
+
+
+def test_a_preview_shows_the_current_period_and_leaves_no_trace(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe, send: Callable[..., Any]
+) -> None:
+    session = subscribe()
+    send(session.customer, 41, NOON)
+    count = len(event_types(simulator))
+    preview = client.v1.invoices.create_preview({"subscription": session.subscription})
+    assert (preview.total, preview.lines.data[0].quantity) == (21, 41)
+    assert preview.lines.data[0].pricing is not None
+    assert len(client.v1.invoices.list().data) == 1
+    assert len(event_types(simulator)) == count
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.invoices.create_preview({"customer": client.v1.customers.create().id})
+    assert caught.value.code == "invoice_upcoming_none"
+
+
+def test_a_first_payment_that_fails_leaves_the_subscription_incomplete_for_23_hours(
+    client: stripe.StripeClient, simulator: Simulator, customer: str
+) -> None:
+    price = client.v1.prices.create(
+        {"currency": "usd", "unit_amount": 500, "recurring": {"interval": "month"}, "product_data": {"name": "Seat"}}
+    )
+    simulator.account.customers.set_payment_outcome(customer, "payment_failed")
+    params: Any = {"customer": customer, "items": [{"price": price.id, "quantity": 2}]}
+    first, second = (client.v1.subscriptions.create(params) for _ in range(2))
+    assert first.status == "incomplete"
+    assert event_types(simulator)[-1] == "invoice.payment_failed"
+    simulator.account.customers.set_payment_outcome(customer, "paid")
+    assert client.v1.invoices.pay(str(first.latest_invoice)).amount_paid == 1000
+    simulator.clock.advance(23 * HOUR)
+    assert client.v1.subscriptions.retrieve(first.id).status == "active"
+    assert client.v1.subscriptions.retrieve(second.id).status == "incomplete_expired"
+
+
+def test_usage_in_a_trial_costs_nothing(
+    client: stripe.StripeClient, simulator: Simulator, price: Any, customer: str, send: Callable[..., Any]
+) -> None:
+    params: Any = {"customer": customer, "items": [{"price": price.id}], "trial_period_days": 7}
+    subscription = client.v1.subscriptions.create(params)
+    assert subscription.status == "trialing"
+    send(customer, 1000, NOON)
+    simulator.clock.advance(7 * 24 * HOUR + 2 * HOUR)
+    assert client.v1.subscriptions.retrieve(subscription.id).status == "active"
+    (invoice, _) = client.v1.invoices.list({"customer": customer}).data
+    assert (invoice.status, invoice.total) == ("paid", 0)
