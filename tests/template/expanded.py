@@ -21,7 +21,7 @@ _NO_VALUE = object()
 
 @dataclass(frozen=True)
 class ExpandedTemplate:
-    """Hold the expanded resources by logical id."""
+    """The expanded resources by logical id."""
 
     resources: dict[str, Resource]
 
@@ -118,5 +118,5 @@ def _resolved(value: Any, parameters: dict[str, Any], conditions: dict[str, bool
         if function == "Fn::If":
             condition, yes, no = argument
             return _resolved(yes if conditions[condition] else no, parameters, conditions)
-    items_by_name = {name: _resolved(item, parameters, conditions) for name, item in value.items()}
-    return {name: item for name, item in items_by_name.items() if item is not _NO_VALUE}
+    properties = {name: _resolved(item, parameters, conditions) for name, item in value.items()}
+    return {name: item for name, item in properties.items() if item is not _NO_VALUE}

@@ -31,17 +31,17 @@ def variables_read(app: Path) -> set[str]:
 @cache
 def _reachable(app: Path) -> frozenset[Path]:
     """Return `app` and every file of the layer that it imports, sooner or later."""
-    found = {app}
+    files = {app}
     waiting = [app]
     while waiting:
         for module, name in _imports(waiting.pop()):
             for candidate in (f"{module}.{name}", module):
                 file = _file_of(candidate)
                 # `billing` itself imports what other code may use, each at its first use.
-                if file and candidate != "billing" and file not in found:
-                    found.add(file)
+                if file and candidate != "billing" and file not in files:
+                    files.add(file)
                     waiting.append(file)
-    return frozenset(found)
+    return frozenset(files)
 
 
 @cache
@@ -73,13 +73,13 @@ def _environment_names(node: ast.AST) -> set[str]:
 
 
 def _imports(path: Path) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    imports: list[tuple[str, str]] = []
     for node in _executed(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "billing":
-            found += [(node.module, alias.name) for alias in node.names]
+            imports += [(node.module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [(alias.name, "") for alias in node.names if alias.name.split(".")[0] == "billing"]
-    return found
+            imports += [(alias.name, "") for alias in node.names if alias.name.split(".")[0] == "billing"]
+    return imports
 
 
 def _executed(tree: ast.Module) -> Iterator[ast.AST]:

@@ -1,4 +1,4 @@
-"""Every file in events/ is what its function expects: handed to the real handler, in this process."""
+"""Every file in events/ is what its function expects: the real handler gets it, in this process."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_event_file_is_used_here() -> None:
 
 @pytest.mark.parametrize("name", OUTCOMES)
 @pytest.mark.parametrize("base64_encoded", [False, True])
-def test_stripe_event_is_answered(local: Stack, name: str, base64_encoded: bool) -> None:
+def test_stripe_event_gets_its_response(local: Stack, name: str, base64_encoded: bool) -> None:
     body = event_body(EVENTS / "stripe" / f"{name}.json", int(local.simulator.clock.now()))
     event = http_event(body, sign(body, secret_of(body), int(time.time())), base64_encoded=base64_encoded)
 
@@ -96,9 +96,9 @@ def test_scheduled_metering_sends_the_hour_that_is_due(local: Stack) -> None:
 
 
 def test_the_message_names_the_organisation_s_shard(local: Stack) -> None:
-    answer = local.metering_app.worker(read("usage_metering", "shard_message"), TimeLimit())
+    response = local.metering_app.worker(read("usage_metering", "shard_message"), TimeLimit())
 
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
     assert local.due_hours() == []
 
 
@@ -106,17 +106,19 @@ def test_the_message_names_the_organisation_s_shard(local: Stack) -> None:
 def test_reconciliation_compares(local: Stack, name: str) -> None:
     local.meter()
 
-    answer = local.reconciliation_app.handler(read("usage_reconciliation", name), TimeLimit())
+    response = local.reconciliation_app.handler(read("usage_reconciliation", name), TimeLimit())
 
-    assert answer.get("batchItemFailures", []) == []
-    assert answer.get("drift_events", 0) == 0
+    assert response.get("batchItemFailures", []) == []
+    assert response.get("drift_events", 0) == 0
 
 
 @pytest.mark.parametrize("name", API_STATUSES)
-def test_billing_api_answers(local: Stack, name: str) -> None:
-    answer = importlib.import_module("functions.billing_api.app").handler(read("billing_api", name), TimeLimit(28_000))
+def test_billing_api_responds(local: Stack, name: str) -> None:
+    response = importlib.import_module("functions.billing_api.app").handler(
+        read("billing_api", name), TimeLimit(28_000)
+    )
 
-    assert answer["statusCode"] == API_STATUSES[name], answer["body"]
+    assert response["statusCode"] == API_STATUSES[name], response["body"]
 
 
 def test_the_local_environment_overrides_only_what_the_template_declares() -> None:

@@ -6,22 +6,9 @@ import pytest
 
 from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
+from tests.template.functions import FUNCTIONS, SERVICES
 from tests.template.source import ROOT, variables_read
 
-FUNCTIONS = {
-    "StripeWebhookFunction": ("functions/stripe_webhook/", "app.handler"),
-    "UsageMeteringFunction": ("functions/usage_metering/", "app.handler"),
-    "UsageMeteringWorkerFunction": ("functions/usage_metering/", "app.worker"),
-    "UsageReconciliationFunction": ("functions/usage_reconciliation/", "app.handler"),
-    "BillingApiFunction": ("functions/billing_api/", "app.handler"),
-}
-SERVICES = {
-    "StripeWebhookFunction": "webhook",
-    "UsageMeteringFunction": "metering",
-    "UsageMeteringWorkerFunction": "metering",
-    "UsageReconciliationFunction": "reconciliation",
-    "BillingApiFunction": "api",
-}
 # Read by Powertools and botocore, not by this project's code.
 LIBRARY_PREFIXES = ("POWERTOOLS_", "AWS_ENDPOINT_URL_")
 # Set by Lambda or `sam local`; no template can.
@@ -79,7 +66,7 @@ def test_function_has_memory_a_time_limit_and_one_processor_s_share(name: str) -
 
 
 @pytest.mark.parametrize("name", ["StripeWebhookFunction", "BillingApiFunction"])
-def test_function_behind_http_answers_before_the_gateway_gives_up(name: str) -> None:
+def test_function_behind_http_responds_before_the_gateway_gives_up(name: str) -> None:
     assert expand().properties(name)["Timeout"] < HTTP_API_SECONDS
 
 

@@ -19,8 +19,8 @@ def _operations(**parameters: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 def _routes_of_the_code() -> set[tuple[str, str]]:
     source = (ROOT / "layers" / "billing" / "billing" / "api" / "routes.py").read_text(encoding="utf-8")
-    found = re.findall(r'^@app\.(get|post|put|patch|delete)\(\s*"([^"]+)"', source, re.MULTILINE)
-    return {(method, path.replace("<", "{").replace(">", "}")) for method, path in found}
+    routes = re.findall(r'^@app\.(get|post|put|patch|delete)\(\s*"([^"]+)"', source, re.MULTILINE)
+    return {(method, path.replace("<", "{").replace(">", "}")) for method, path in routes}
 
 
 def test_the_routes_are_the_webhook_and_those_of_the_billing_api() -> None:

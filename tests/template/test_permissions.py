@@ -7,62 +7,23 @@ from typing import Any
 import pytest
 
 from tests.template.expanded import expand, referred, role_statements
-from tests.template.test_functions import FUNCTIONS
+from tests.template.functions import FUNCTIONS
+from tests.template.permissions import GRANTED
 
 # X-Ray's actions know no resources:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-
-# What each function may do, by resource. tests/template/test_permissions_used.py holds it against what the code does.
-GRANTED: dict[str, dict[str, set[str]]] = {
-    "StripeWebhookFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
-        "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
-        "StripeEventsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"},
-        "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
-        "ReconciliationQueue": {"sqs:SendMessage"},
-    },
-    "UsageMeteringFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
-        "UsageTable/index/due": {"dynamodb:Query"},
-        "UsageMeteringQueue": {"sqs:SendMessage"},
-        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
-    },
-    "UsageMeteringWorkerFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
-        "UsageTable/index/due": {"dynamodb:Query"},
-        "UsageMeteringQueue": {"sqs:SendMessage", *CONSUME},
-    },
-    "UsageReconciliationFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:Scan"},
-        "UsageTable": {"dynamodb:Query", "dynamodb:UpdateItem"},
-        "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},
-        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
-    },
-    "BillingApiFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
-        "UsageTable": {"dynamodb:Query"},
-    },
-}
 
 
 def granted(function: str, **parameters: str) -> dict[str, set[str]]:
     """Return what the function's role allows, by resource, as the template has it."""
-    found: dict[str, set[str]] = {}
+    actions: dict[str, set[str]] = {}
     for statement in expand(**parameters).statements(function):
         assert statement["Effect"] == "Allow"
         for resource in statement["Resource"]:
-            found.setdefault(referred(resource), set()).update(statement["Action"])
-    return found
+            actions.setdefault(referred(resource), set()).update(statement["Action"])
+    return actions
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -98,12 +59,12 @@ def test_roles_trust_one_service_each() -> None:
         "UsageMeteringFunctionHourlyRole": "scheduler.amazonaws.com",
         "UsageReconciliationFunctionDailyRole": "scheduler.amazonaws.com",
     }
-    found = {}
+    trusted = {}
     for name, role in expand().of_type("AWS::IAM::Role").items():
         (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         service: Any = statement["Principal"]["Service"]
-        found[name] = service[0] if isinstance(service, list) else service
-    assert found == services
+        trusted[name] = service[0] if isinstance(service, list) else service
+    assert trusted == services
 
 
 def test_the_webhook_never_learns_which_hours_are_due() -> None:

@@ -1,6 +1,6 @@
 """Each function's role allows the calls that its code makes, and nothing more: the calls are watched on their way out.
 
-DynamoDB is DynamoDB Local; SQS and Secrets Manager are answered here. What each call needs:
+DynamoDB is DynamoDB Local; SQS and Secrets Manager get their responses here. What each call needs:
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 """
 
@@ -24,7 +24,7 @@ from billing.stripe_gateway.calls import stripe_gateway
 from billing.stripe_secrets import secrets_reader
 from programs.local.servers import EVENTS, LOCAL_ENVIRONMENT, make_subscribed_organization
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
-from tests.template.test_permissions import CONSUME, GRANTED
+from tests.template.permissions import CONSUME, GRANTED
 
 QUEUE_ADDRESS = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:StripeSecret-AbCdEf"
@@ -37,7 +37,7 @@ TRANSACTION_ACTIONS = {
 
 
 class Recorder:
-    """Note which function makes which call."""
+    """A note of which function makes which call."""
 
     def __init__(self) -> None:
         self.function = ""
@@ -60,7 +60,7 @@ class Recorder:
         return handle
 
     def send(self, session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
-        """Note a request's actions and answer it, or send it to DynamoDB Local."""
+        """Note a request's actions and respond to it, or send it to DynamoDB Local."""
         service, operation = _text(request.headers["X-Amz-Target"]).split(".")
         body: bytes = request.body if isinstance(request.body, bytes) else str(request.body).encode()
         parameters = json.loads(body)
@@ -69,8 +69,8 @@ class Recorder:
                 self.calls.setdefault(self.function, {}).setdefault(resource, set()).add(action)
         if service.startswith("DynamoDB"):
             return self._send(session, request)
-        answer = _answer(operation, parameters)
-        raw: Any = BytesIO(json.dumps(answer).encode())
+        response = _response(operation, parameters)
+        raw: Any = BytesIO(json.dumps(response).encode())
         raw.stream = lambda **_: iter([raw.read()])
         headers: Any = {"content-type": "application/x-amz-json-1.0"}
         return AWSResponse(request.url, 200, headers, raw)
@@ -103,7 +103,7 @@ def _needed(service: str, operation: str, parameters: dict[str, Any]) -> Iterato
         yield f"dynamodb:{operation}", parameters["TableName"] + index
 
 
-def _answer(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def _response(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
     def digest(text: str) -> str:
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -141,10 +141,10 @@ def recorder(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 def allowed(function: str) -> dict[str, set[str]]:
     """Return what the role allows for the code; what Lambda itself does with it is left out."""
-    found = {resource: actions - CONSUME for resource, actions in GRANTED[function].items()}
+    actions_by_resource = {resource: actions - CONSUME for resource, actions in GRANTED[function].items()}
     # Lambda, not the code, puts failed invocations there.
-    found.pop("AsyncFailureDeadLetterQueue", None)
-    return found
+    actions_by_resource.pop("AsyncFailureDeadLetterQueue", None)
+    return actions_by_resource
 
 
 def an_hour_ago() -> datetime:
@@ -168,7 +168,7 @@ def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monke
     account.error_reports.trigger(meter_id, "meter_event_customer_not_found", [identifier])
     account.subscriptions.cancel("sub_local")
     deliveries = stack.simulator.webhooks.take()
-    assert {answer.status for answer in stack.deliver_all([*deliveries, *deliveries])} == {200}
+    assert {response.status for response in stack.deliver_all([*deliveries, *deliveries])} == {200}
 
     assert recorder.calls["StripeWebhookFunction"] == allowed("StripeWebhookFunction")
 

@@ -1,0 +1,18 @@
+"""The functions of the design: logical id, folder, handler, and the `service` under which each one logs and counts."""
+
+from __future__ import annotations
+
+FUNCTIONS = {
+    "StripeWebhookFunction": ("functions/stripe_webhook/", "app.handler"),
+    "UsageMeteringFunction": ("functions/usage_metering/", "app.handler"),
+    "UsageMeteringWorkerFunction": ("functions/usage_metering/", "app.worker"),
+    "UsageReconciliationFunction": ("functions/usage_reconciliation/", "app.handler"),
+    "BillingApiFunction": ("functions/billing_api/", "app.handler"),
+}
+SERVICES = {
+    "StripeWebhookFunction": "webhook",
+    "UsageMeteringFunction": "metering",
+    "UsageMeteringWorkerFunction": "metering",
+    "UsageReconciliationFunction": "reconciliation",
+    "BillingApiFunction": "api",
+}

@@ -1,0 +1,44 @@
+"""What each function may do, by resource: the template grants exactly this, and the code uses all of it."""
+
+from __future__ import annotations
+
+# What Lambda itself does with a function's role to read its queue.
+CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+GRANTED: dict[str, dict[str, set[str]]] = {
+    "StripeWebhookFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+        "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
+        "StripeEventsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"},
+        "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "ReconciliationQueue": {"sqs:SendMessage"},
+    },
+    "UsageMeteringFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "UsageTable/index/due": {"dynamodb:Query"},
+        "UsageMeteringQueue": {"sqs:SendMessage"},
+        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "UsageMeteringWorkerFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "UsageTable/index/due": {"dynamodb:Query"},
+        "UsageMeteringQueue": {"sqs:SendMessage", *CONSUME},
+    },
+    "UsageReconciliationFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:Scan"},
+        "UsageTable": {"dynamodb:Query", "dynamodb:UpdateItem"},
+        "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},
+        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "BillingApiFunction": {
+        "StripeSecret": {"secretsmanager:GetSecretValue"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "UsageTable": {"dynamodb:Query"},
+    },
+}

@@ -1,0 +1,42 @@
+"""House rules for parameters: each is used, on the page on deploying, and in one group of the console's form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from programs.local.cloudformation import read_template
+from tests.template.source import ROOT
+
+TEMPLATE = read_template()
+PARAMETERS = TEMPLATE["Parameters"]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_is_used(name: str) -> None:
+    text = json.dumps({section: TEMPLATE[section] for section in ("Conditions", "Globals", "Resources")})
+
+    assert f'{{"Ref": "{name}"}}' in text or f"${{{name}}}" in text
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_is_described_and_has_a_default(name: str) -> None:
+    assert PARAMETERS[name]["Description"].endswith(".")
+    assert "Default" in PARAMETERS[name]
+
+
+def test_every_parameter_is_in_one_group_of_the_console_s_form() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert Counter(name for group in groups for name in group["Parameters"]) == Counter(PARAMETERS.keys())
+
+
+def test_the_page_on_deploying_explains_every_parameter() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    table = page.split("## Parameters\n")[1].split("\n## ")[0]
+    first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(PARAMETERS)
