@@ -15,21 +15,22 @@ from dataclasses import replace
 from threading import RLock
 from typing import Any
 
-from stripe_simulator.catalogue import Prices, Products
-from stripe_simulator.checkout import CheckoutSessions
+from stripe_simulator.billing_portal import PortalConfigurations, PortalSessions
+from stripe_simulator.checkout_sessions import CheckoutSessions
 from stripe_simulator.clock import Clock, moment_in_seconds
 from stripe_simulator.customers import Customers
-from stripe_simulator.error_reports import ErrorReports
 from stripe_simulator.events import Events
 from stripe_simulator.invoices import Invoices
+from stripe_simulator.meter_error_reports import ErrorReports
+from stripe_simulator.meter_event_sessions import MeterEventSessions
+from stripe_simulator.meter_event_summaries import Summaries
 from stripe_simulator.meter_events import MeterEvents
 from stripe_simulator.meters import Meters
-from stripe_simulator.part import StripeObject, synchronized
-from stripe_simulator.portal import PortalConfigurations, PortalSessions
-from stripe_simulator.sessions import MeterEventSessions
+from stripe_simulator.prices import Prices
+from stripe_simulator.products import Products
+from stripe_simulator.resources import StripeObject, synchronized
 from stripe_simulator.settings import Settings
 from stripe_simulator.subscriptions import Subscriptions
-from stripe_simulator.summaries import Summaries
 from stripe_simulator.webhooks import Webhooks
 
 _ALPHABET = string.ascii_letters + string.digits

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from stripe_simulator.errors import ApiError
-from stripe_simulator.protocol import HttpAnswer, HttpRequest
+from stripe_simulator.protocol import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from stripe_simulator.simulator import Simulator
@@ -22,7 +22,7 @@ Body = dict[str, Any]
 PREFIX = "/_simulator/"
 
 
-def control(simulator: Simulator, request: HttpRequest) -> HttpAnswer:
+def control(simulator: Simulator, request: HttpRequest) -> HttpResponse:
     """Answer a control request; errors are `{"error": {"message": …}}`."""
     name = request.path.removeprefix(PREFIX)
     try:
@@ -35,13 +35,13 @@ def control(simulator: Simulator, request: HttpRequest) -> HttpAnswer:
         if action is None:
             return _json(404, {"error": {"message": f"The simulator has no control {request.method} {name}"}})
         if name in _IN_THREAD:
-            return HttpAnswer(compute=lambda: _run(simulator, action, body), in_thread=True)
+            return HttpResponse(compute=lambda: _run(simulator, action, body), in_thread=True)
         return _run(simulator, action, body)
     except ValueError as exc:
         return _json(400, {"error": {"message": str(exc)}})
 
 
-def _run(simulator: Simulator, action: Callable[[Simulator, Body], Any], body: Body) -> HttpAnswer:
+def _run(simulator: Simulator, action: Callable[[Simulator, Body], Any], body: Body) -> HttpResponse:
     try:
         return _json(200, action(simulator, body))
     except ApiError as exc:
@@ -50,8 +50,8 @@ def _run(simulator: Simulator, action: Callable[[Simulator, Body], Any], body: B
         return _json(400, {"error": {"message": f"{type(exc).__name__}: {exc}"}})
 
 
-def _json(status: int, body: Any) -> HttpAnswer:
-    return HttpAnswer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def _json(status: int, body: Any) -> HttpResponse:
+    return HttpResponse(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
 # --- the actions
@@ -211,7 +211,7 @@ _IN_THREAD = {"deliver", "webhooks"}
 # --- the pages
 
 
-def _page(simulator: Simulator, method: str, kind: str, object_id: str) -> HttpAnswer:
+def _page(simulator: Simulator, method: str, kind: str, object_id: str) -> HttpResponse:
     sessions = simulator.account.checkout_sessions
     if kind == "portal":
         return _html(200, "<h1>Customer portal</h1><p>Of the simulated Stripe.</p>")
@@ -219,7 +219,7 @@ def _page(simulator: Simulator, method: str, kind: str, object_id: str) -> HttpA
         if method == "POST":
             session = sessions.complete(object_id)
             target = (session["success_url"] or "/").replace("{CHECKOUT_SESSION_ID}", object_id)
-            return HttpAnswer(303, b"", {"Location": target})
+            return HttpResponse(303, b"", {"Location": target})
         session = sessions.retrieve(object_id)
     except ApiError as exc:
         return _html(exc.status, f"<p>{html.escape(exc.message)}</p>")
@@ -227,6 +227,6 @@ def _page(simulator: Simulator, method: str, kind: str, object_id: str) -> HttpA
     return _html(200, f"<h1>Checkout</h1><p>{html.escape(object_id)} is {session['status']}.</p>{button}")
 
 
-def _html(status: int, body: str) -> HttpAnswer:
+def _html(status: int, body: str) -> HttpResponse:
     page = f'<!doctype html><html lang="en"><title>Simulated Stripe</title><body>{body}</body></html>'
-    return HttpAnswer(status, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+    return HttpResponse(status, page.encode(), {"Content-Type": "text/html; charset=utf-8"})

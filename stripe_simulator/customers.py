@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stripe_simulator.errors import invalid_parameter, no_such
 from stripe_simulator.parameters import Params, in_range, integer, merged_metadata, page_limit, required, text
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -20,10 +20,10 @@ PaymentOutcome = Literal["paid", "payment_failed"]
 
 
 @synchronized
-class Customers(Part):
+class Customers(Resource):
     """Keep customers; a deleted one stays as `{"deleted": true}`, as Stripe shows it."""
 
-    word = "customer"
+    resource_name = "customer"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
@@ -77,12 +77,12 @@ class Customers(Part):
     def require(self, customer_id: str, param: str) -> None:
         """Raise a 400 `resource_missing` that names the parameter, unless the customer exists."""
         if not self.exists(customer_id):
-            raise no_such(self.word, customer_id, param, 400)
+            raise no_such(self.resource_name, customer_id, param, 400)
 
     def update(self, customer_id: str, params: Params) -> StripeObject:
         """Change a customer's plain fields and metadata."""
         if not self.exists(customer_id):
-            raise no_such(self.word, customer_id)
+            raise no_such(self.resource_name, customer_id)
         customer = self.objects[customer_id]
         before = copied(customer)
         for name in _PLAIN_FIELDS:
@@ -96,7 +96,7 @@ class Customers(Part):
     def delete(self, customer_id: str) -> StripeObject:
         """Delete a customer for good, which cancels its subscriptions at once."""
         if not self.exists(customer_id):
-            raise no_such(self.word, customer_id)
+            raise no_such(self.resource_name, customer_id)
         self.account.subscriptions.cancel_all_of(customer_id)
         customer = self.objects[customer_id]
         self.objects[customer_id] = {"id": customer_id, "object": "customer", "deleted": True}

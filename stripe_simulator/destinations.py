@@ -25,7 +25,7 @@ from stripe_simulator.parameters import (
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
-    from stripe_simulator.part import StripeObject
+    from stripe_simulator.resources import StripeObject
 
 V1_URL = "/v1/webhook_endpoints"
 V2_URL = "/v2/core/event_destinations"

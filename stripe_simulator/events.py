@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from stripe_simulator.clock import rfc3339
 from stripe_simulator.errors import invalid_parameter, no_such
 from stripe_simulator.parameters import Params, boolean, in_range, integer, page_limit, sequence, text
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -35,10 +35,10 @@ _URLS = {
 
 
 @synchronized
-class Events(Part):
+class Events(Resource):
     """Keep events: `objects` the snapshot ones, `thin` the thin ones with their `data`."""
 
-    word = "event"
+    resource_name = "event"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
@@ -128,7 +128,7 @@ class Events(Part):
         """Return a snapshot event of the past 30 days, or raise a 404."""
         event = self._find(event_id)
         if event["created"] < self.account.now() - KEPT_SECONDS:
-            raise no_such(self.word, event_id)
+            raise no_such(self.resource_name, event_id)
         return self._shown(event)
 
     def list(self, params: Params) -> StripeObject:
@@ -168,7 +168,7 @@ class Events(Part):
         """Return a thin event of the past 30 days with its `data`, or raise a 404."""
         event = self.thin.get(event_id)
         if event is None or event["created"] < rfc3339(self.account.now() - KEPT_SECONDS):
-            raise no_such(self.word, event_id)
+            raise no_such(self.resource_name, event_id)
         return copied(event)
 
     def list_thin(self, params: Params) -> StripeObject:

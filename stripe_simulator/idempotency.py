@@ -17,7 +17,7 @@ KEPT_SECONDS = 24 * 3600
 
 
 @dataclass(slots=True)
-class SavedAnswer:
+class SavedResponse:
     """What was asked first with a key, and how it was answered."""
 
     path: str
@@ -33,13 +33,13 @@ class IdempotencyKeys:
 
     def __init__(self, limit: int = 200_000) -> None:
         self.limit = limit
-        self._saved: OrderedDict[str, SavedAnswer] = OrderedDict()
+        self._saved: OrderedDict[str, SavedResponse] = OrderedDict()
 
     def clear(self) -> None:
         """Forget every key."""
         self._saved.clear()
 
-    def find(self, key: str, path: str, body: bytes, params: Params, now: float) -> SavedAnswer | None:
+    def find(self, key: str, path: str, body: bytes, params: Params, now: float) -> SavedResponse | None:
         """Return the saved answer of a key.
 
         Raises:
@@ -68,7 +68,7 @@ class IdempotencyKeys:
             )
         return saved
 
-    def save(self, key: str, saved: SavedAnswer) -> None:
+    def save(self, key: str, saved: SavedResponse) -> None:
         """Save the first answer of a key; later ones never replace it."""
         if key not in self._saved:
             self._saved[key] = saved

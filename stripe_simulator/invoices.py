@@ -6,12 +6,13 @@ period that arrives meanwhile is still on it), then finalised and paid.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from stripe_simulator.errors import ApiError, missing_parameter
+from stripe_simulator.invoice_lines import quantity_of_meter, set_first_lines, set_period_lines
 from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.subscription_cycle import ENDED_STATUSES
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -19,87 +20,102 @@ if TYPE_CHECKING:
 URL = "/v1/invoices"
 _STATUSES = ("draft", "open", "paid", "uncollectible", "void")
 
+_NEW_INVOICE: StripeObject = {
+    "object": "invoice",
+    "account_country": "US",
+    "account_name": "Simulator",
+    "amount_due": 0,
+    "amount_overpaid": 0,
+    "amount_paid": 0,
+    "amount_remaining": 0,
+    "amount_shipping": 0,
+    "attempt_count": 0,
+    "attempted": False,
+    "auto_advance": True,
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
+    "automatically_finalizes_at": None,
+    "collection_method": "charge_automatically",
+    "default_tax_rates": [],
+    "description": None,
+    "discounts": [],
+    "due_date": None,
+    "effective_at": None,
+    "ending_balance": None,
+    "hosted_invoice_url": None,
+    "invoice_pdf": None,
+    "issuer": {"type": "self"},
+    "livemode": False,
+    "metadata": {},
+    "next_payment_attempt": None,
+    "number": None,
+    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
+    "post_payment_credit_notes_amount": 0,
+    "pre_payment_credit_notes_amount": 0,
+    "receipt_number": None,
+    "starting_balance": 0,
+    "status": "draft",
+    "status_transitions": {
+        "finalized_at": None,
+        "marked_uncollectible_at": None,
+        "paid_at": None,
+        "voided_at": None,
+    },
+    "subtotal": 0,
+    "test_clock": None,
+    "total": 0,
+}
+"""The fields that are the same in every new invoice."""
+
 
 @synchronized
-class Invoices(Part):
-    """Keep invoices. A draft's lines are worked out whenever it is shown; finalising freezes them."""
+class Invoices(Resource):
+    """The account's invoices. A draft's lines follow its period's usage; finalising freezes them."""
 
-    word = "invoice"
+    resource_name = "invoice"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self._number = 0
-        self._free: set[str] = set()
+        self._free_usage: set[str] = set()
 
     # --- what subscriptions make
 
     def first(self, subscription: StripeObject) -> StripeObject:
-        """Make, finalise and try to collect the invoice of a new subscription; usage is billed later, so it is
-        often zero, which needs no payment."""
+        """Make, finalise and try to collect the invoice of a new subscription.
+
+        Usage is billed later, so it is often zero, which needs no payment.
+        """
         at = subscription["start_date"]
         invoice = self._new(subscription, at, at, "subscription_create")
-        self._freeze_licensed(invoice, subscription)
+        set_first_lines(invoice, subscription)
         self._finalize(invoice)
         return invoice
 
-    def due_in_advance(self, subscription: StripeObject) -> bool:
-        """Say whether a subscription costs anything before there is usage."""
-        items = subscription["items"]["data"]
-        return any(item.get("quantity") and Decimal(item["price"]["unit_amount_decimal"]) for item in items)
-
-    def for_period(self, subscription: StripeObject, start: int, end: int, *, free: bool = False) -> StripeObject:
+    def for_period(self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False) -> StripeObject:
         """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
 
-        Usage of a `free` period, which a trial is, costs nothing.
+        With `free_usage`, as in a trial, the period's usage costs nothing.
         """
-        invoice = self._new(subscription, start, end, "subscription_cycle", free=free)
+        invoice = self._new(subscription, start, end, "subscription_cycle", free_usage=free_usage)
         at = invoice["created"] + self.account.settings.invoice_draft_seconds
         invoice["automatically_finalizes_at"] = at
         self.account.schedule(at, lambda: self._close_draft(invoice))
         return invoice
 
     def _new(
-        self, subscription: StripeObject, start: int, end: int, reason: str, *, free: bool = False
+        self, subscription: StripeObject, start: int, end: int, reason: str, *, free_usage: bool = False
     ) -> StripeObject:
         customer = self.account.customers.objects.get(subscription["customer"], {})
-        now = int(self.account.now())
         invoice_id = self.account.new_id("in", 24)
-        invoice: StripeObject = {
+        invoice: StripeObject = copied(_NEW_INVOICE) | {
             "id": invoice_id,
-            "object": "invoice",
-            "account_country": "US",
-            "account_name": "Simulator",
-            "amount_due": 0,
-            "amount_overpaid": 0,
-            "amount_paid": 0,
-            "amount_remaining": 0,
-            "amount_shipping": 0,
-            "attempt_count": 0,
-            "attempted": False,
-            "auto_advance": True,
-            "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
-            "automatically_finalizes_at": None,
             "billing_reason": reason,
-            "collection_method": "charge_automatically",
-            "created": now,
+            "created": int(self.account.now()),
             "currency": subscription["currency"],
             "customer": subscription["customer"],
             "customer_email": customer.get("email"),
             "customer_name": customer.get("name"),
-            "default_tax_rates": [],
-            "description": None,
-            "discounts": [],
-            "due_date": None,
-            "effective_at": None,
-            "ending_balance": None,
-            "hosted_invoice_url": None,
-            "invoice_pdf": None,
-            "issuer": {"type": "self"},
             "lines": {"object": "list", "data": [], "has_more": False, "url": f"{URL}/{invoice_id}/lines"},
-            "livemode": False,
-            "metadata": {},
-            "next_payment_attempt": None,
-            "number": None,
             "parent": {
                 "quote_details": None,
                 "subscription_details": {
@@ -108,116 +124,24 @@ class Invoices(Part):
                 },
                 "type": "subscription_details",
             },
-            "payment_settings": {
-                "default_mandate": None,
-                "payment_method_options": None,
-                "payment_method_types": None,
-            },
             "period_end": end,
             "period_start": start,
-            "post_payment_credit_notes_amount": 0,
-            "pre_payment_credit_notes_amount": 0,
-            "receipt_number": None,
-            "starting_balance": 0,
-            "status": "draft",
-            "status_transitions": {
-                "finalized_at": None,
-                "marked_uncollectible_at": None,
-                "paid_at": None,
-                "voided_at": None,
-            },
-            "subtotal": 0,
-            "test_clock": None,
-            "total": 0,
         }
         self.objects[invoice_id] = invoice
-        if free:
-            self._free.add(invoice_id)
-        self._price(invoice)
+        if free_usage:
+            self._free_usage.add(invoice_id)
+        self._price_draft(invoice)
         self.account.events.emit("invoice.created", invoice)
         return invoice
-
-    # --- amounts
 
     def _subscription(self, invoice: StripeObject) -> StripeObject:
         return self.account.subscriptions.objects[invoice["parent"]["subscription_details"]["subscription"]]
 
-    def _price(self, invoice: StripeObject) -> None:
-        """Work out a draft's lines: the usage of its period for each metered item, and licensed items in advance."""
-        if invoice["status"] != "draft" or invoice["billing_reason"] == "subscription_create":
-            return
-        subscription = self._subscription(invoice)
-        lines = [
-            self._line(invoice, item, invoice["period_start"], invoice["period_end"])
-            for item in subscription["items"]["data"]
-            if item["price"]["recurring"]["usage_type"] == "metered" or subscription["status"] != "canceled"
-        ]
-        self._set_lines(invoice, lines)
-
-    def _freeze_licensed(self, invoice: StripeObject, subscription: StripeObject) -> None:
-        trial = subscription["status"] == "trialing"
-        lines = [
-            self._line(invoice, item, item["current_period_start"], item["current_period_end"], nothing=trial)
-            for item in subscription["items"]["data"]
-        ]
-        self._set_lines(invoice, lines)
-
-    def _line(
-        self, invoice: StripeObject, item: StripeObject, start: int, end: int, *, nothing: bool = False
-    ) -> StripeObject:
-        price = item["price"]
-        meter_id = price["recurring"]["meter"]
-        if meter_id and invoice["billing_reason"] == "subscription_create":
-            quantity = 0
-        elif meter_id:
-            name = self.account.meters.objects[meter_id]["event_name"]
-            # a negative sum bills nothing
-            # (https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api)
-            quantity = max(0, self.account.meter_events.aggregate(invoice["customer"], name, start, end))
-        else:
-            quantity = item.get("quantity") or 0
-        nothing = nothing or bool(meter_id and invoice["id"] in self._free)
-        exact = Decimal(0) if nothing else quantity * Decimal(price["unit_amount_decimal"])
-        amount = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
-        return {
-            "id": f"il_{invoice['id'][3:]}{item['id'][3:]}",
-            "object": "line_item",
-            "amount": amount,
-            "currency": price["currency"],
-            "description": f"{quantity} × {price['nickname'] or price['product']}",
-            "discount_amounts": [],
-            "discountable": True,
-            "discounts": [],
-            "invoice": invoice["id"],
-            "livemode": False,
-            "metadata": {},
-            "parent": {
-                "invoice_item_details": None,
-                "subscription_item_details": {
-                    "invoice_item": None,
-                    "proration": False,
-                    "proration_details": None,
-                    "subscription": item["subscription"],
-                    "subscription_item": item["id"],
-                },
-                "type": "subscription_item_details",
-            },
-            "period": {"start": start, "end": end},
-            "pretax_credit_amounts": [],
-            "pricing": {
-                "price_details": {"price": price["id"], "product": price["product"]},
-                "type": "price_details",
-                "unit_amount_decimal": price["unit_amount_decimal"],
-            },
-            "quantity": quantity,
-            "subtotal": amount,
-            "taxes": [],
-        }
-
-    def _set_lines(self, invoice: StripeObject, lines: list[StripeObject]) -> None:
-        invoice["lines"]["data"] = lines
-        total = sum(line["amount"] for line in lines)
-        invoice.update(subtotal=total, total=total, amount_due=total, amount_remaining=total)
+    def _price_draft(self, invoice: StripeObject) -> None:
+        """Set a draft's lines to what its period's usage is now; other invoices keep theirs."""
+        if invoice["status"] == "draft" and invoice["billing_reason"] != "subscription_create":
+            free_usage = invoice["id"] in self._free_usage
+            set_period_lines(self.account, invoice, self._subscription(invoice), free_usage=free_usage)
 
     # --- the life of an invoice
 
@@ -225,7 +149,7 @@ class Invoices(Part):
         pause = self._subscription(invoice)["pause_collection"]
         if invoice["status"] != "draft" or (pause and pause["behavior"] == "keep_as_draft"):
             return
-        self._price(invoice)
+        self._price_draft(invoice)
         if pause:
             self._close(invoice, "void" if pause["behavior"] == "void" else "uncollectible")
         else:
@@ -274,7 +198,7 @@ class Invoices(Part):
     def retrieve(self, invoice_id: str) -> StripeObject:
         """Return an invoice, a draft with its usage until now, or raise a 404."""
         invoice = self._find(invoice_id)
-        self._price(invoice)
+        self._price_draft(invoice)
         return copied(invoice)
 
     def list(self, params: Params) -> StripeObject:
@@ -282,7 +206,7 @@ class Invoices(Part):
         customer, subscription = text(params, "customer"), text(params, "subscription")
         status = one_of(params, "status", _STATUSES)
         page_limit(params)
-        found = [
+        matching = [
             invoice
             for invoice in reversed(self.objects.values())
             if customer in (None, invoice["customer"])
@@ -290,9 +214,9 @@ class Invoices(Part):
             and status in (None, invoice["status"])
             and in_range(params, "created", invoice["created"])
         ]
-        result = page(found, params, URL)
+        result = page(matching, params, URL)
         for invoice in result["data"]:
-            self._price(invoice)
+            self._price_draft(invoice)
         return copied(result)
 
     def finalize(self, invoice_id: str) -> StripeObject:
@@ -304,7 +228,7 @@ class Invoices(Part):
         invoice = self._find(invoice_id)
         if invoice["status"] != "draft":
             raise ApiError(400, "This invoice is already finalized, you can't re-finalize a non-draft invoice.")
-        self._price(invoice)
+        self._price_draft(invoice)
         self._finalize(invoice)
         return copied(invoice)
 
@@ -331,8 +255,16 @@ class Invoices(Part):
         subscription_id, customer = text(params, "subscription"), text(params, "customer")
         if subscription_id is None and customer is None:
             raise missing_parameter("subscription")
-        living = self.account.subscriptions.list({"limit": 100} | ({"customer": customer} if customer else {}))["data"]
-        subscription = next((one for one in living if subscription_id in (None, one["id"])), None)
+        subscription = next(
+            (
+                each
+                for each in reversed(self.account.subscriptions.objects.values())
+                if each["status"] not in ENDED_STATUSES
+                and subscription_id in (None, each["id"])
+                and customer in (None, each["customer"])
+            ),
+            None,
+        )
         if subscription is None:
             raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
         items = subscription["items"]["data"]
@@ -357,17 +289,9 @@ class Invoices(Part):
     def billed_quantities(self, customer_id: str, event_name: str) -> dict[str, int]:
         """Return what each invoice of a customer bills for a meter: `{invoice id: quantity}`, oldest first."""
         meter = self.account.meters.by_name.get(event_name)
-        result = {}
+        quantities = {}
         for invoice in self.objects.values():
-            if meter is None or invoice["customer"] != customer_id:
-                continue
-            self._price(invoice)
-            result[invoice["id"]] = sum(
-                line["quantity"]
-                for line in invoice["lines"]["data"]
-                if (self.account.prices.objects[line["pricing"]["price_details"]["price"]]["recurring"] or {}).get(
-                    "meter"
-                )
-                == meter["id"]
-            )
-        return result
+            if meter is not None and invoice["customer"] == customer_id:
+                self._price_draft(invoice)
+                quantities[invoice["id"]] = quantity_of_meter(self.account, invoice, meter["id"])
+        return quantities

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stripe_simulator.part import Part, StripeObject, synchronized
+from stripe_simulator.resources import Resource, StripeObject, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -49,10 +49,10 @@ class RejectedMeterEventError(Exception):
 
 
 @synchronized
-class MeterEvents(Part):
+class MeterEvents(Resource):
     """Take in meter events and tell what they add up to."""
 
-    word = "meter event"
+    resource_name = "meter event"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

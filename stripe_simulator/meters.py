@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stripe_simulator.errors import ApiError, invalid_parameter
 from stripe_simulator.parameters import Params, mapping, one_of, page_limit, required, text
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -18,10 +18,10 @@ URL = "/v1/billing/meters"
 
 
 @synchronized
-class Meters(Part):
+class Meters(Resource):
     """Keep the account's meters; `by_name` finds one by its event name, active or not."""
 
-    word = "billing meter"
+    resource_name = "billing meter"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

@@ -28,7 +28,7 @@ class HttpRequest:
 
 
 @dataclass(slots=True)
-class HttpAnswer:
+class HttpResponse:
     """One answer, or what happens instead.
 
     `delay_seconds` comes first; then `cut` closes the connection without an answer; `compute` makes the answer after
@@ -40,11 +40,11 @@ class HttpAnswer:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
     cut: bool = False
-    compute: Callable[[], HttpAnswer] | None = None
+    compute: Callable[[], HttpResponse] | None = None
     in_thread: bool = False
 
 
-Handler = Callable[[HttpRequest], HttpAnswer]
+Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -117,11 +117,11 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, status: int) -> None:
         if self._transport is not None:
-            self._transport.write(_encode(HttpAnswer(status, b"", {"Connection": "close"})))
+            self._transport.write(_encode(HttpResponse(status, b"", {"Connection": "close"})))
             self._transport.close()
             self._buffer.clear()
 
-    def _act(self, answer: HttpAnswer) -> None:
+    def _act(self, answer: HttpResponse) -> None:
         loop = asyncio.get_running_loop()
         if answer.delay_seconds > 0:
             self._busy = True
@@ -133,20 +133,20 @@ class HttpProtocol(asyncio.Protocol):
             self._busy = True
             future = loop.run_in_executor(None, answer.compute)
             future.add_done_callback(
-                lambda done: self._resume(done.result() if not done.exception() else HttpAnswer(500))
+                lambda done: self._resume(done.result() if not done.exception() else HttpResponse(500))
             )
         elif answer.compute is not None:
             self._act(answer.compute())
         elif self._transport is not None:
             self._transport.write(_encode(answer))
 
-    def _resume(self, answer: HttpAnswer) -> None:
+    def _resume(self, answer: HttpResponse) -> None:
         self._busy = False
         self._act(answer)
         self._process()
 
 
-def _encode(answer: HttpAnswer) -> bytes:
+def _encode(answer: HttpResponse) -> bytes:
     head = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Error\r\n"
     for name, value in answer.headers.items():
         head += f"{name}: {value}\r\n"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from stripe_simulator import destinations, usage_api
+from stripe_simulator import destinations, meter_event_endpoints
 from stripe_simulator.account import Account
 from stripe_simulator.events import thin_page
 from stripe_simulator.parameters import Params, integer, page_limit, sequence
-from stripe_simulator.part import page
+from stripe_simulator.resources import page
 
 
 @dataclass(slots=True)
@@ -65,8 +65,8 @@ def _v1_account(call: Call) -> Any:
 
 
 _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
-    ("POST /v1/billing/meter_events", usage_api.create_event),
-    ("POST /v1/billing/meter_event_adjustments", usage_api.create_adjustment),
+    ("POST /v1/billing/meter_events", meter_event_endpoints.create_event),
+    ("POST /v1/billing/meter_event_adjustments", meter_event_endpoints.create_adjustment),
     ("POST /v1/billing/meters", lambda c: c.account.meters.create(c.params)),
     ("GET /v1/billing/meters", lambda c: c.account.meters.list(c.params)),
     ("GET /v1/billing/meters/{id}", lambda c: c.account.meters.retrieve(c.id)),
@@ -126,9 +126,9 @@ _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
         "POST /v2/billing/meter_event_session",
         lambda c: c.account.meter_event_sessions.create(livemode=c.livemode),
     ),
-    ("POST /v2/billing/meter_event_stream", usage_api.stream_events),
-    ("POST /v2/billing/meter_events", usage_api.create_event_v2),
-    ("POST /v2/billing/meter_event_adjustments", usage_api.create_adjustment_v2),
+    ("POST /v2/billing/meter_event_stream", meter_event_endpoints.stream_events),
+    ("POST /v2/billing/meter_events", meter_event_endpoints.create_event_v2),
+    ("POST /v2/billing/meter_event_adjustments", meter_event_endpoints.create_adjustment_v2),
     ("GET /v2/core/events", lambda c: c.account.events.list_thin(c.params)),
     ("GET /v2/core/events/{id}", lambda c: c.account.events.retrieve_thin(c.id)),
     ("POST /v2/core/event_destinations", lambda c: destinations.create_destination(c.account, c.params)),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from stripe_simulator.control import control
 from stripe_simulator.errors import ApiError
 from stripe_simulator.faults import Fault
-from stripe_simulator.idempotency import KEPT_SECONDS, SavedAnswer
+from stripe_simulator.idempotency import KEPT_SECONDS, SavedResponse
 from stripe_simulator.parameters import Params, parse_form, sequence
-from stripe_simulator.protocol import HttpAnswer, HttpRequest
+from stripe_simulator.protocol import HttpRequest, HttpResponse
 from stripe_simulator.request_log import LoggedRequest
 from stripe_simulator.routes import Call, Route, find_route
 
@@ -37,7 +37,7 @@ class Server:
         self._tokens = 0.0
         self._tokens_at = time.monotonic()
 
-    def handle(self, request: HttpRequest) -> HttpAnswer:
+    def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer any request."""
         try:
             if request.path.startswith("/_simulator"):
@@ -53,9 +53,9 @@ class Server:
                     "message": f"The simulator failed: {type(exc).__name__}: {exc}",
                 }
             }
-            return HttpAnswer(500, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            return HttpResponse(500, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-    def _handle(self, request: HttpRequest) -> tuple[HttpAnswer, LoggedRequest]:
+    def _handle(self, request: HttpRequest) -> tuple[HttpResponse, LoggedRequest]:
         log = self._simulator.requests
         route, arguments = find_route(request.method, request.path)
         log.total += 1
@@ -93,19 +93,19 @@ class Server:
         arguments: list[str],
         logged: LoggedRequest,
         fault: Fault,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         if fault.way == "delay":
             key = logged.idempotency_key
             if key is not None:
                 self._in_progress.add(key)
 
-            def late() -> HttpAnswer:
+            def late() -> HttpResponse:
                 self._in_progress.discard(key or "")
                 answer = self._perform(request, route, arguments, logged, None)
                 self._simulator.requests.by_status[f"{logged.route} {logged.status}"] += 1
                 return answer
 
-            return HttpAnswer(delay_seconds=fault.seconds, compute=late)
+            return HttpResponse(delay_seconds=fault.seconds, compute=late)
         if fault.after_effect:
             performed = self._perform(request, route, arguments, logged, fault)
             if performed.status == 401:
@@ -118,7 +118,7 @@ class Server:
             return self._answer(logged, status, _dump(body), headers)
         if fault.way == "not_json_after_effect":
             return self._answer(logged, 200, b"<html>proxy</html>", {"Content-Type": "text/html"})
-        return HttpAnswer(cut=True, delay_seconds=fault.seconds if fault.way == "timeout" else 0)
+        return HttpResponse(cut=True, delay_seconds=fault.seconds if fault.way == "timeout" else 0)
 
     def _perform(
         self,
@@ -127,7 +127,7 @@ class Server:
         arguments: list[str],
         logged: LoggedRequest,
         fault: Fault | None,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Check the key, replay or run the route, and save the answer (a fault's status instead, where it has one)."""
         account = self._simulator.account
         saved_status, headers = 0, {}
@@ -161,7 +161,7 @@ class Server:
                 self._save(request, route, logged, status, body)
         return self._answer(logged, status, body, headers)
 
-    def _replay(self, request: HttpRequest, route: Route, logged: LoggedRequest) -> HttpAnswer | None:
+    def _replay(self, request: HttpRequest, route: Route, logged: LoggedRequest) -> HttpResponse | None:
         key = logged.idempotency_key
         if key is None or not route.idempotent:
             return None
@@ -186,7 +186,7 @@ class Server:
         if route.path.startswith("/v2") and status >= 400:
             return
         expires = self._simulator.account.now() + KEPT_SECONDS
-        answer = SavedAnswer(request.path, request.body, logged.params, status, body, expires)
+        answer = SavedResponse(request.path, request.body, logged.params, status, body, expires)
         self._simulator.idempotency_keys.save(key, answer)
 
     def _authenticate(self, request: HttpRequest) -> bool:
@@ -230,13 +230,13 @@ class Server:
             )
         self._tokens -= 1
 
-    def _answer(self, logged: LoggedRequest, status: int, body: bytes, headers: dict[str, str]) -> HttpAnswer:
+    def _answer(self, logged: LoggedRequest, status: int, body: bytes, headers: dict[str, str]) -> HttpResponse:
         logged.status = status
         answered = {"Content-Type": "application/json", "Request-Id": logged.request_id}
         if logged.idempotency_key is not None:
             answered["Idempotency-Key"] = logged.idempotency_key
         answered.update(headers)
-        return HttpAnswer(status, body, answered)
+        return HttpResponse(status, body, answered)
 
 
 def _parameters(request: HttpRequest) -> Params:

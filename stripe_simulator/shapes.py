@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stripe_simulator.part import StripeObject, copied
+from stripe_simulator.resources import StripeObject, copied
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account

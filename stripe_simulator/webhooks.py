@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from stripe_simulator.destinations import Destination
-from stripe_simulator.part import Part, StripeObject, synchronized, unlocked
+from stripe_simulator.resources import Resource, StripeObject, synchronized, unlocked
 from stripe_simulator.shapes import in_version
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ class Delivery:
 
 
 @synchronized
-class Webhooks(Part):
+class Webhooks(Resource):
     """Keep destinations and deliveries. `deliveries` has all of them, `waiting` those nobody has taken."""
 
-    word = "webhook endpoint"
+    resource_name = "webhook endpoint"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from stripe_simulator.parameters import Params, boolean, mapping, merged_metadata, page_limit, required, text
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
 
 @synchronized
-class PortalConfigurations(Part):
+class PortalConfigurations(Resource):
     """Keep portal configurations; the first one made is the default."""
 
-    word = "billing_portal.configuration"
+    resource_name = "billing_portal.configuration"
 
     def create(self, params: Params) -> StripeObject:
         """Create a configuration."""
@@ -68,10 +68,10 @@ class PortalConfigurations(Part):
 
 
 @synchronized
-class PortalSessions(Part):
+class PortalSessions(Resource):
     """Make portal sessions."""
 
-    word = "billing_portal.session"
+    resource_name = "billing_portal.session"
 
     def create(self, params: Params) -> StripeObject:
         """Create a session for a customer, with the given configuration or the default one.

@@ -14,7 +14,7 @@ from stripe_simulator.meter_events import RejectedMeterEventError
 from stripe_simulator.parameters import integer, mapping, required, text
 
 if TYPE_CHECKING:
-    from stripe_simulator.part import StripeObject
+    from stripe_simulator.resources import StripeObject
     from stripe_simulator.routes import Call
 
 MOST_STREAM_EVENTS = 100

@@ -8,14 +8,14 @@ from __future__ import annotations
 from stripe_simulator.errors import invalid_parameter
 from stripe_simulator.meter_events import WINDOW_SECONDS
 from stripe_simulator.parameters import Params, integer, one_of, required
-from stripe_simulator.part import Part, StripeObject, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, page, synchronized
 
 
 @synchronized
-class Summaries(Part):
+class Summaries(Resource):
     """Answer summaries; nothing is stored here."""
 
-    word = "meter event summary"
+    resource_name = "meter event summary"
 
     def list(self, meter_id: str, params: Params) -> StripeObject:
         """List summaries of a customer for `start_time` (inclusive) to `end_time` (exclusive), in Unix seconds.

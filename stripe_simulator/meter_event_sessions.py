@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stripe_simulator.clock import rfc3339
 from stripe_simulator.errors import ApiError
-from stripe_simulator.part import Part, StripeObject, synchronized
+from stripe_simulator.resources import Resource, StripeObject, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -18,10 +18,10 @@ SESSION_SECONDS = 15 * 60
 
 
 @synchronized
-class MeterEventSessions(Part):
+class MeterEventSessions(Resource):
     """Keep the tokens that were given out and when they end."""
 
-    word = "meter event session"
+    resource_name = "meter event session"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

@@ -17,7 +17,7 @@ from stripe_simulator.parameters import (
     sequence,
     text,
 )
-from stripe_simulator.part import Part, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -26,10 +26,10 @@ URL = "/v1/checkout/sessions"
 
 
 @synchronized
-class CheckoutSessions(Part):
+class CheckoutSessions(Resource):
     """Keep checkout sessions; `complete` is the buyer who pays."""
 
-    word = "checkout.session"
+    resource_name = "checkout.session"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

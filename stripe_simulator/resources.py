@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stripe_simulator.account import Account
 
 StripeObject = dict[str, Any]
-PartClass = TypeVar("PartClass", bound=type)
+ResourceClass = TypeVar("ResourceClass", bound=type)
 Value = TypeVar("Value")
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ def unlocked(method: Method) -> Method:
     return method
 
 
-def synchronized(part: PartClass) -> PartClass:
+def synchronized(part: ResourceClass) -> ResourceClass:
     """Make every public method of a class hold the account's lock, so that tests may call it from any thread."""
 
     def locked(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,10 +44,10 @@ def synchronized(part: PartClass) -> PartClass:
     return part
 
 
-class Part:
+class Resource:
     """One kind of thing the account holds: `objects` maps identifier to the object as Stripe would show it."""
 
-    word = "object"
+    resource_name = "object"
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -57,7 +57,7 @@ class Part:
     def _find(self, identifier: str, param: str = "id", status: int = 404) -> StripeObject:
         found = self.objects.get(identifier)
         if found is None:
-            raise no_such(self.word, identifier, param, status)
+            raise no_such(self.resource_name, identifier, param, status)
         return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stripe_simulator.clock import rfc3339
 from stripe_simulator.meter_events import RejectedMeterEventError
-from stripe_simulator.part import Part, synchronized
+from stripe_simulator.resources import Resource, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -31,10 +31,10 @@ class _Gathered:
 
 
 @synchronized
-class ErrorReports(Part):
+class ErrorReports(Resource):
     """Gather refused stream events by meter and report them as thin events."""
 
-    word = "meter error report"
+    resource_name = "meter error report"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)

@@ -1,0 +1,122 @@
+"""What an invoice bills: a line for each item of its subscription, priced by usage or by quantity.
+
+https://docs.stripe.com/api/invoice-line-item
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from stripe_simulator.resources import StripeObject
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+
+def costs_in_advance(subscription: StripeObject) -> bool:
+    """Say whether a subscription costs anything before there is usage."""
+    items = subscription["items"]["data"]
+    return any(item.get("quantity") and Decimal(item["price"]["unit_amount_decimal"]) for item in items)
+
+
+def set_first_lines(invoice: StripeObject, subscription: StripeObject) -> None:
+    """Bill the first period of a new subscription: licensed items in advance, metered ones with nothing yet."""
+    free = subscription["status"] == "trialing"
+    lines = []
+    for item in subscription["items"]["data"]:
+        period = (item["current_period_start"], item["current_period_end"])
+        quantity = 0 if item["price"]["recurring"]["meter"] else item.get("quantity") or 0
+        lines.append(_line(invoice, item, period, quantity, free=free))
+    _set_lines(invoice, lines)
+
+
+def set_period_lines(
+    account: Account, invoice: StripeObject, subscription: StripeObject, *, free_usage: bool = False
+) -> None:
+    """Bill the invoice's period as it stands now: metered items by their usage, licensed items in advance.
+
+    A canceled subscription pays no licensed item in advance. With `free_usage` the lines show the usage and cost
+    nothing.
+    """
+    period = (invoice["period_start"], invoice["period_end"])
+    lines = []
+    for item in subscription["items"]["data"]:
+        recurring = item["price"]["recurring"]
+        if recurring["usage_type"] != "metered" and subscription["status"] == "canceled":
+            continue
+        meter_id = recurring["meter"]
+        quantity = _usage(account, invoice["customer"], meter_id, period) if meter_id else item.get("quantity") or 0
+        lines.append(_line(invoice, item, period, quantity, free=free_usage and bool(meter_id)))
+    _set_lines(invoice, lines)
+
+
+def quantity_of_meter(account: Account, invoice: StripeObject, meter_id: str) -> int:
+    """Return what an invoice's lines bill for a meter."""
+    quantity = 0
+    for line in invoice["lines"]["data"]:
+        price = account.prices.objects[line["pricing"]["price_details"]["price"]]
+        if (price["recurring"] or {}).get("meter") == meter_id:
+            quantity += line["quantity"]
+    return quantity
+
+
+def _usage(account: Account, customer_id: str, meter_id: str, period: tuple[int, int]) -> int:
+    """Return what a meter counts in a period; Stripe bills a negative sum as nothing.
+
+    https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api
+    """
+    event_name = account.meters.objects[meter_id]["event_name"]
+    return max(0, account.meter_events.aggregate(customer_id, event_name, *period))
+
+
+def _line(
+    invoice: StripeObject, item: StripeObject, period: tuple[int, int], quantity: int, *, free: bool
+) -> StripeObject:
+    price = item["price"]
+    exact = Decimal(0) if free else quantity * Decimal(price["unit_amount_decimal"])
+    amount = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    return {
+        "id": f"il_{invoice['id'][3:]}{item['id'][3:]}",
+        "object": "line_item",
+        "amount": amount,
+        "currency": price["currency"],
+        "description": f"{quantity} × {price['nickname'] or price['product']}",
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice": invoice["id"],
+        "livemode": False,
+        "metadata": {},
+        "parent": _parent(item),
+        "period": {"start": period[0], "end": period[1]},
+        "pretax_credit_amounts": [],
+        "pricing": {
+            "price_details": {"price": price["id"], "product": price["product"]},
+            "type": "price_details",
+            "unit_amount_decimal": price["unit_amount_decimal"],
+        },
+        "quantity": quantity,
+        "subtotal": amount,
+        "taxes": [],
+    }
+
+
+def _parent(item: StripeObject) -> StripeObject:
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": {
+            "invoice_item": None,
+            "proration": False,
+            "proration_details": None,
+            "subscription": item["subscription"],
+            "subscription_item": item["id"],
+        },
+        "type": "subscription_item_details",
+    }
+
+
+def _set_lines(invoice: StripeObject, lines: list[StripeObject]) -> None:
+    invoice["lines"]["data"] = lines
+    total = sum(line["amount"] for line in lines)
+    invoice.update(subtotal=total, total=total, amount_due=total, amount_remaining=total)
