@@ -1,7 +1,7 @@
 """One Stripe account: its state, the order of time in it, and what an invoice would bill. No HTTP.
 
-Every part (`account.customers`, `account.meters`, …) is plain Python: methods take the parameters of Stripe's API as a
-dict and return what Stripe would answer, or raise `ApiError`. All public methods may be called from any thread.
+Every resource (`account.customers`, `account.meters`, …) is plain Python: a method takes the parameters of Stripe's API
+as a dict and returns what Stripe's response would hold, or raises `ApiError`. Any thread may call any public method.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _ALPHABET = string.ascii_letters + string.digits
 
 @synchronized
 class Account:
-    """Hold everything a Stripe account holds, in the simulated time of one clock.
+    """Everything that a Stripe account holds, in the simulated time of one clock.
 
-    `public_url` is the base of the checkout and portal pages; the HTTP server sets it.
+    `public_url` is the base of the pages for people (checkout, portal, invoices); the HTTP server sets it.
     """
 
     def __init__(self, clock: Clock | None = None, settings: Settings | None = None) -> None:
@@ -54,7 +54,8 @@ class Account:
         self.clock.listeners.append(self.catch_up)
 
     def _start(self) -> None:
-        self._random = random.Random(0)
+        self._random = random.Random(0)  # noqa: S311  # the same identifiers in every run
+        self._chosen_ids: dict[str, list[str]] = {}
         self._tasks: list[tuple[float, int, Callable[[], None]]] = []
         self._task_number = 0
         self._task_time: float | None = None
@@ -107,36 +108,51 @@ class Account:
 
     def new_id(self, prefix: str, length: int = 14) -> str:
         """Make an identifier such as `cus_…`; the same calls after a reset make the same identifiers."""
+        chosen = self._chosen_ids.get(prefix)
+        if chosen:
+            return chosen.pop(0)
         return f"{prefix}_{''.join(self._random.choices(_ALPHABET, k=length))}"
 
-    def expand(self, shown: StripeObject, paths: list[str]) -> StripeObject:
+    @contextmanager
+    def chosen_ids(self, ids: dict[str, list[str]]) -> Iterator[None]:
+        """Give the next objects these identifiers, by prefix: `{"cus": ["cus_first", "cus_second"]}`.
+
+        After them, and after the block, identifiers are random again.
+        """
+        self._chosen_ids = {prefix: list(chosen) for prefix, chosen in ids.items()}
+        try:
+            yield
+        finally:
+            self._chosen_ids = {}
+
+    def expand(self, result: StripeObject, paths: list[str]) -> StripeObject:
         """Replace identifiers by their objects, in place, along paths such as `customer.subscriptions`.
 
         See https://docs.stripe.com/expand. Unknown paths are ignored.
         """
         for path in paths:
-            self._expand(shown, path.split("."))
-        return shown
+            self._expand(result, path.split("."))
+        return result
 
-    def _expand(self, here: Any, path: list[str]) -> None:
-        if isinstance(here, list):
-            for item in here:
+    def _expand(self, node: Any, path: list[str]) -> None:
+        if isinstance(node, list):
+            for item in node:
                 self._expand(item, path)
             return
-        if not isinstance(here, dict) or not path:
+        if not isinstance(node, dict) or not path:
             return
         field, *rest = path
-        value = here.get(field)
+        value = node.get(field)
         if isinstance(value, str):
-            value = here[field] = self._object(value) or value
-        elif field == "subscriptions" and here.get("object") == "customer":
-            value = here[field] = self.subscriptions.list({"customer": here["id"]})
-        elif field == "line_items" and here.get("object") == "checkout.session":
-            value = here[field] = self.checkout_sessions.line_items(here["id"])
+            value = node[field] = self._object(value) or value
+        elif field == "subscriptions" and node.get("object") == "customer":
+            value = node[field] = self.subscriptions.list({"customer": node["id"]})
+        elif field == "line_items" and node.get("object") == "checkout.session":
+            value = node[field] = self.checkout_sessions.line_items(node["id"])
         self._expand(value, rest)
 
     def _object(self, identifier: str) -> StripeObject | None:
-        retrieve: dict[str, Callable[[str], StripeObject]] = {
+        retrieve_by_prefix: dict[str, Callable[[str], StripeObject]] = {
             "cus": self.customers.retrieve,
             "sub": self.subscriptions.retrieve,
             "in": self.invoices.retrieve,
@@ -145,11 +161,12 @@ class Account:
             "mtr": self.meters.retrieve,
             "cs": self.checkout_sessions.retrieve,
         }
-        found = retrieve.get(identifier.partition("_")[0])
-        return found(identifier) if found else None
+        retrieve = retrieve_by_prefix.get(identifier.partition("_")[0])
+        return retrieve(identifier) if retrieve else None
 
     @contextmanager
-    def _as_request(self, request_id: str, idempotency_key: str | None) -> Iterator[None]:
+    def as_request(self, request_id: str, idempotency_key: str | None) -> Iterator[None]:
+        """Name the request that causes the events made within the block."""
         self.request = {"id": request_id, "idempotency_key": idempotency_key}
         try:
             yield

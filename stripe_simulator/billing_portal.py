@@ -8,7 +8,7 @@ from stripe_simulator.resources import Resource, StripeObject, copied, page, syn
 
 @synchronized
 class PortalConfigurations(Resource):
-    """Keep portal configurations; the first one made is the default."""
+    """The account's portal configurations; the first one made is the default."""
 
     resource_name = "billing_portal.configuration"
 
@@ -40,6 +40,10 @@ class PortalConfigurations(Resource):
         """Return a configuration, or raise a 404."""
         return copied(self._find(configuration_id))
 
+    def require(self, configuration_id: str, param: str) -> None:
+        """Raise a 400 `resource_missing` that names the parameter, unless the configuration exists."""
+        self._find(configuration_id, param, 400)
+
     def update(self, configuration_id: str, params: Params) -> StripeObject:
         """Change a configuration."""
         configuration = self._find(configuration_id)
@@ -59,17 +63,17 @@ class PortalConfigurations(Resource):
         """List configurations, newest first, by `active` and `is_default` where given."""
         active, default = boolean(params, "active"), boolean(params, "is_default")
         page_limit(params)
-        found = [
+        matching = [
             configuration
             for configuration in reversed(self.objects.values())
             if active in (None, configuration["active"]) and default in (None, configuration["is_default"])
         ]
-        return copied(page(found, params, "/v1/billing_portal/configurations"))
+        return copied(page(matching, params, "/v1/billing_portal/configurations"))
 
 
 @synchronized
 class PortalSessions(Resource):
-    """Make portal sessions."""
+    """The account's portal sessions."""
 
     resource_name = "billing_portal.session"
 
@@ -87,7 +91,7 @@ class PortalSessions(Resource):
             if not configurations.objects:
                 configurations.create({})
             configuration = next(iter(configurations.objects))
-        configurations._find(configuration, "configuration", 400)
+        configurations.require(configuration, "configuration")
         session_id = self.account.new_id("bps", 24)
         session: StripeObject = {
             "id": session_id,
@@ -105,3 +109,7 @@ class PortalSessions(Resource):
         self.objects[session_id] = session
         self.account.events.emit("billing_portal.session.created", session)
         return copied(session)
+
+    def retrieve(self, session_id: str) -> StripeObject:
+        """Return a session, or raise a 404; Stripe's API has no call for it."""
+        return copied(self._find(session_id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stripe_simulator.errors import ApiError, invalid_parameter, missing_parameter
 from stripe_simulator.parameters import (
@@ -24,10 +24,31 @@ if TYPE_CHECKING:
 
 URL = "/v1/checkout/sessions"
 
+_NEW_SESSION: StripeObject = {
+    "object": "checkout.session",
+    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+    "custom_fields": [],
+    "custom_text": {},
+    "invoice": None,
+    "livemode": False,
+    "locale": None,
+    "payment_intent": None,
+    "payment_method_types": ["card"],
+    "shipping_options": [],
+    "status": "open",
+    "submit_type": None,
+    "subscription": None,
+    "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+    "ui_mode": "hosted_page",
+}
+"""The fields that are the same in every new session."""
+_PASSED_ON = ("metadata", "description", "trial_end", "trial_period_days")
+"""The fields of `subscription_data` that the subscription gets."""
+
 
 @synchronized
 class CheckoutSessions(Resource):
-    """Keep checkout sessions; `complete` is the buyer who pays."""
+    """The account's checkout sessions; `complete` acts as the buyer."""
 
     resource_name = "checkout.session"
 
@@ -46,75 +67,70 @@ class CheckoutSessions(Resource):
         mode = one_of(params, "mode", ("payment", "setup", "subscription"))
         if mode is None:
             raise missing_parameter("mode")
-        customer, email = text(params, "customer"), text(params, "customer_email")
-        if customer is not None:
-            self.account.customers.require(customer, "customer")
-            if email is not None:
-                raise invalid_parameter("customer_email", "You may only specify one of `customer`, `customer_email`.")
+        self._check_customer(params)
         entries = sequence(params, "line_items")
         if mode != "setup" and not entries:
             raise missing_parameter("line_items")
+        prices = self._prices_of(entries)
+        if mode == "subscription" and not any(price["recurring"] for price in prices):
+            raise invalid_parameter("mode", "You must provide at least one recurring price in `subscription` mode.")
+        session = self._new(mode, params)
+        session["currency"] = prices[0]["currency"] if prices else None
+        session["amount_subtotal"] = session["amount_total"] = sum(
+            (price["unit_amount"] or 0) * (integer(entry, "quantity") or 0)
+            for entry, price in zip(entries, prices, strict=True)
+        )
+        self.objects[session["id"]] = session
+        self._line_items[session["id"]] = entries
+        self._subscription_data[session["id"]] = mapping(params, "subscription_data")
+        self.account.schedule(session["expires_at"], lambda: self._expire(session))
+        return copied(session)
+
+    def _check_customer(self, params: Params) -> None:
+        customer_id = text(params, "customer")
+        if customer_id is not None:
+            self.account.customers.require(customer_id, "customer")
+            if text(params, "customer_email") is not None:
+                raise invalid_parameter("customer_email", "You may only specify one of `customer`, `customer_email`.")
+
+    def _prices_of(self, entries: list[Params]) -> list[StripeObject]:
+        """Return the price of each line item, and check that a licensed one has a quantity and a metered one none."""
         prices = [
             self.account.prices.require(str(required(entry, "price")), f"line_items[{position}][price]")
             for position, entry in enumerate(entries)
         ]
         for position, (entry, price) in enumerate(zip(entries, prices, strict=True)):
-            metered = (price["recurring"] or {}).get("usage_type") == "metered"
-            if metered and integer(entry, "quantity") is not None:
+            is_metered = (price["recurring"] or {}).get("usage_type") == "metered"
+            if is_metered and integer(entry, "quantity") is not None:
                 raise invalid_parameter(
                     f"line_items[{position}][quantity]",
                     "Quantity should not be specified where usage_type is `metered`. Remove quantity from "
                     f"`line_items[{position}]`.",
                 )
-            if not metered and integer(entry, "quantity") is None:
+            if not is_metered and integer(entry, "quantity") is None:
                 raise missing_parameter(f"line_items[{position}][quantity]")
-        if mode == "subscription" and not any(price["recurring"] for price in prices):
-            raise invalid_parameter("mode", "You must provide at least one recurring price in `subscription` mode.")
+        return prices
+
+    def _new(self, mode: str, params: Params) -> StripeObject:
         now = int(self.account.now())
         session_id = self.account.new_id("cs_test", 58)
-        fixed = sum(
-            (price["unit_amount"] or 0) * (integer(entry, "quantity") or 0)
-            for entry, price in zip(entries, prices, strict=True)
-        )
-        session: StripeObject = {
+        customer_id, email = text(params, "customer"), text(params, "customer_email")
+        return copied(_NEW_SESSION) | {
             "id": session_id,
-            "object": "checkout.session",
-            "amount_subtotal": fixed,
-            "amount_total": fixed,
-            "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
             "cancel_url": text(params, "cancel_url"),
             "client_reference_id": text(params, "client_reference_id"),
             "created": now,
-            "currency": prices[0]["currency"] if prices else None,
-            "custom_fields": [],
-            "custom_text": {},
-            "customer": customer,
-            "customer_creation": None if customer else "always",
+            "customer": customer_id,
+            "customer_creation": None if customer_id else "always",
             "customer_details": {"email": email} if email else None,
             "customer_email": email,
             "expires_at": integer(params, "expires_at") or now + 86400,
-            "invoice": None,
-            "livemode": False,
-            "locale": None,
             "metadata": merged_metadata({}, params),
             "mode": mode,
-            "payment_intent": None,
-            "payment_method_types": ["card"],
             "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
-            "shipping_options": [],
-            "status": "open",
-            "submit_type": None,
-            "subscription": None,
             "success_url": text(params, "success_url"),
-            "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-            "ui_mode": "hosted_page",
             "url": f"{self.account.public_url}/_simulator/checkout/{session_id}",
         }
-        self.objects[session_id] = session
-        self._line_items[session_id] = entries
-        self._subscription_data[session_id] = mapping(params, "subscription_data")
-        self.account.schedule(session["expires_at"], lambda: self._expire(session))
-        return copied(session)
 
     def retrieve(self, session_id: str) -> StripeObject:
         """Return a session, or raise a 404."""
@@ -148,13 +164,13 @@ class CheckoutSessions(Resource):
         """List sessions, newest first, by `customer`, `subscription`, `status` and `created` where given."""
         filters = {name: text(params, name) for name in ("customer", "subscription", "status")}
         page_limit(params)
-        found = [
+        matching = [
             session
             for session in reversed(self.objects.values())
             if all(value in (None, session[name]) for name, value in filters.items())
             and in_range(params, "created", session["created"])
         ]
-        return copied(page(found, params, URL))
+        return copied(page(matching, params, URL))
 
     def expire(self, session_id: str) -> StripeObject:
         """End an open session, so that nobody can pay on it.
@@ -192,21 +208,14 @@ class CheckoutSessions(Resource):
             raise ApiError(400, f"This Checkout Session is {session['status']}.")
         email = session["customer_email"] or email
         if session["customer"] is None:
-            made: dict[str, Any] = {"email": email, "metadata": metadata or {}}
-            session["customer"] = self.account.customers.create(made)["id"]
+            customer = self.account.customers.create({"email": email, "metadata": metadata or {}})
+            session["customer"] = customer["id"]
         session["customer_details"] = {"email": email, "name": None, "tax_exempt": "none", "tax_ids": []}
         if session["mode"] == "subscription":
             data = self._subscription_data[session_id]
             subscription = self.account.subscriptions.create(
-                {
-                    **{
-                        key: value
-                        for key, value in data.items()
-                        if key in ("metadata", "description", "trial_end", "trial_period_days")
-                    },
-                    "customer": session["customer"],
-                    "items": self._line_items[session_id],
-                }
+                {name: data[name] for name in _PASSED_ON if name in data}
+                | {"customer": session["customer"], "items": self._line_items[session_id]}
             )
             session["subscription"] = subscription["id"]
             session["invoice"] = subscription["latest_invoice"]

@@ -1,4 +1,4 @@
-"""Control a simulator that runs in another process. Standard library only."""
+"""A client of the control API, for a simulator that runs in another process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 
 
 class SimulatorError(Exception):
-    """The simulator refused a control request; the message is its own."""
+    """The refusal of a control request; the message is the simulator's."""
 
 
 class SimulatorClient:
-    """Speak to `/_simulator/…` at a base URL such as `http://127.0.0.1:12111`. Moments are Unix seconds."""
+    """A simulator at a base URL such as `http://127.0.0.1:12111`. Moments are Unix seconds."""
 
     def __init__(self, base_url: str, *, timeout_seconds: float = 30) -> None:
         self.base_url = base_url.rstrip("/")
@@ -28,15 +28,15 @@ class SimulatorClient:
             url += f"?{urlencode(body)}"
         elif body is not None:
             data = json.dumps(body).encode()
-        request = Request(url, data, {"Content-Type": "application/json"}, method=method)
+        request = Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310  # likewise
         try:
-            with urlopen(request, timeout=self._timeout_seconds) as answer:
-                return json.load(answer)
+            with urlopen(request, timeout=self._timeout_seconds) as response:  # noqa: S310  # http, as the caller says
+                return json.load(response)
         except HTTPError as exc:
             raise SimulatorError(json.load(exc)["error"]["message"]) from exc
 
     def wait_until_ready(self, seconds: float = 10) -> None:
-        """Wait until the simulator answers.
+        """Wait until the simulator responds.
 
         Raises:
             TimeoutError: it did not within that time.
@@ -48,7 +48,7 @@ class SimulatorClient:
                 return
             except (URLError, ConnectionError) as exc:
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"No simulator answers at {self.base_url}") from exc
+                    raise TimeoutError(f"No simulator responds at {self.base_url}") from exc
                 time.sleep(0.05)
 
     def state(self) -> dict[str, Any]:
@@ -71,6 +71,10 @@ class SimulatorClient:
         """Move the clock."""
         self._call("POST", "clock", {"advance": seconds})
 
+    def run_clock(self) -> None:
+        """Let a stopped clock run on with real time."""
+        self._call("POST", "clock", {"run": True})
+
     def change_settings(self, **changes: Any) -> None:
         """Change fields of `Settings`, or `calls_per_second`."""
         self._call("POST", "settings", changes)
@@ -78,6 +82,10 @@ class SimulatorClient:
     def add_fault(self, kind: str, path: str = "*", **options: Any) -> None:
         """Add a fault rule; the options are the fields of `Fault`."""
         self._call("POST", "faults", {"kind": kind, "path": path, **options})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return every fault rule, with how many calls it matched (`seen`) and let fail (`used`)."""
+        return list(self._call("GET", "faults"))
 
     def clear_faults(self) -> None:
         """Remove every fault rule."""
@@ -126,6 +134,9 @@ class SimulatorClient:
         return dict(self._call("POST", "deliver", {"id": delivery_id, "url": url}))
 
     def tamper(self, what: str, **arguments: Any) -> Any:
-        """Damage or decide something: `lose_hour`, `double_hour`, `set_status`, `delete_customer`,
-        `set_payment_outcome`, `expire_sessions`, `error_report`, `resend`, with the arguments of those methods."""
+        """Do what no call of Stripe's API does, with the arguments of the method of that name.
+
+        `lose_hour`, `double_hour`, `set_status`, `delete_customer`, `set_payment_outcome`, `expire_sessions`,
+        `error_report`, `resend`, `rotate_secret`.
+        """
         return self._call("POST", "tamper", {"what": what, **arguments})["result"]

@@ -1,4 +1,4 @@
-"""The simulator's clock: real time unless a test moves or stops it."""
+"""The simulator's clock: real time, unless a test moves or stops it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Tell the simulated time, in Unix seconds.
+    """The simulated time, in Unix seconds.
 
     It runs with real time until `set` stops it at a moment; `run` lets it go on from there.
     """
@@ -29,7 +29,7 @@ class Clock:
     def set(self, moment: float | datetime) -> None:
         """Stop the clock at a moment, given in Unix seconds or as an aware datetime."""
         self._stopped_at = moment_in_seconds(moment)
-        self._tell()
+        self._notify()
 
     def advance(self, seconds: float) -> None:
         """Move the clock by some seconds (a stopped one stays stopped, a running one runs on)."""
@@ -37,7 +37,7 @@ class Clock:
             self._stopped_at += seconds
         else:
             self._offset += seconds
-        self._tell()
+        self._notify()
 
     def run(self) -> None:
         """Let a stopped clock run on from where it stands."""
@@ -50,7 +50,7 @@ class Clock:
         self._offset = 0.0
         self._stopped_at = None
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self.listeners:
             listener()
 

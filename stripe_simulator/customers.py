@@ -21,7 +21,7 @@ PaymentOutcome = Literal["paid", "payment_failed"]
 
 @synchronized
 class Customers(Resource):
-    """Keep customers; a deleted one stays as `{"deleted": true}`, as Stripe shows it."""
+    """The account's customers; a deleted one stays as `{"deleted": true}`, as Stripe shows it."""
 
     resource_name = "customer"
 
@@ -107,14 +107,14 @@ class Customers(Resource):
         """List customers that are not deleted, newest first, by `email` and `created` where given."""
         email = text(params, "email")
         page_limit(params)
-        found = [
+        matching = [
             customer
             for customer in reversed(self.objects.values())
             if "deleted" not in customer
             and email in (None, customer["email"])
             and in_range(params, "created", customer["created"])
         ]
-        return copied(page(found, params, URL))
+        return copied(page(matching, params, URL))
 
     def search(self, params: Params) -> StripeObject:
         """Search by clauses joined with AND: `metadata['organization_id']:'org_1'`, `email:'a@example.com'`.
@@ -129,7 +129,7 @@ class Customers(Resource):
         limit = page_limit(params)
         now = self.account.now()
         start = integer(params, "page") or 0
-        found = [
+        matching = [
             customer
             for customer in reversed(self.objects.values())
             if "deleted" not in customer
@@ -139,11 +139,10 @@ class Customers(Resource):
                 for key, field, value in clauses
             )
         ]
-        shown = found[start : start + limit]
-        more = len(found) > start + limit
+        more = len(matching) > start + limit
         return {
             "object": "search_result",
-            "data": copied(shown),
+            "data": copied(matching[start : start + limit]),
             "has_more": more,
             "next_page": str(start + limit) if more else None,
             "url": f"{URL}/search",

@@ -33,7 +33,7 @@ V2_URL = "/v2/core/event_destinations"
 
 @dataclass
 class Destination:
-    """A URL that gets events of some types, signed with its secrets: (secret, expiry or None) in order of age."""
+    """A URL that gets events of some types, signed with its secrets: (secret, expiry or None), oldest first."""
 
     id: str
     url: str
@@ -68,8 +68,8 @@ class Destination:
         )
 
     def as_v1(self, *, with_secret: bool = False) -> StripeObject:
-        """Return it as v1 shows it; the secret is in the answer to its creation only."""
-        shown: StripeObject = {
+        """Return it as v1 shows it; the secret is only in the response to its creation."""
+        endpoint: StripeObject = {
             "id": self.id,
             "object": "webhook_endpoint",
             "api_version": self.api_version,
@@ -82,11 +82,11 @@ class Destination:
             "status": "enabled" if self.enabled else "disabled",
             "url": self.url,
         }
-        return shown | ({"secret": self.secret} if with_secret else {})
+        return endpoint | ({"secret": self.secret} if with_secret else {})
 
     def as_v2(self, include: list[str]) -> StripeObject:
         """Return it as v2 shows it; the URL and, at creation, the secret only where `include` asks for them."""
-        shown = {
+        included = {
             "url": self.url if "webhook_endpoint.url" in include else None,
             "signing_secret": self.secret if "webhook_endpoint.signing_secret" in include else None,
         }
@@ -106,12 +106,12 @@ class Destination:
             "status_details": None if self.enabled else {"disabled": {"reason": "user"}},
             "type": "webhook_endpoint",
             "updated": rfc3339(self.created),
-            "webhook_endpoint": shown if any(shown.values()) else None,
+            "webhook_endpoint": included if any(included.values()) else None,
         }
 
 
 def create_endpoint(account: Account, params: Params) -> StripeObject:
-    """Answer `POST /v1/webhook_endpoints`: with its secret, this once."""
+    """Respond to `POST /v1/webhook_endpoints`: with the secret, this once."""
     events = [str(name) for name in sequence(params, "enabled_events")]
     if not events:
         raise missing_parameter("enabled_events")
@@ -164,15 +164,15 @@ def delete(account: Account, destination_id: str, made_by: str) -> StripeObject:
     return {"id": destination_id, "object": "v2.core.event_destination"}
 
 
-def made(account: Account, made_by: str) -> list[Destination]:
-    """Return the destinations of one of the APIs, newest first."""
-    return [one for one in reversed(account.webhooks.destinations.values()) if one.made_by == made_by]
+def made_by(account: Account, api: str) -> list[Destination]:
+    """Return the destinations of one of the APIs (`v1`, `v2`), newest first."""
+    return [each for each in reversed(account.webhooks.destinations.values()) if each.made_by == api]
 
 
 def create_destination(account: Account, params: Params) -> StripeObject:
-    """Answer `POST /v2/core/event_destinations` for webhook endpoints, snapshot or thin."""
-    kind = one_of(params, "type", ("webhook_endpoint", "amazon_eventbridge", "azure_event_grid"))
-    if kind != "webhook_endpoint":
+    """Respond to `POST /v2/core/event_destinations` for webhook endpoints, snapshot or thin."""
+    destination_type = one_of(params, "type", ("webhook_endpoint", "amazon_eventbridge", "azure_event_grid"))
+    if destination_type != "webhook_endpoint":
         raise invalid_parameter("type", "The simulator only has destinations of type webhook_endpoint")
     payload = one_of(params, "event_payload", ("snapshot", "thin"))
     events = [str(name) for name in sequence(params, "enabled_events")]

@@ -14,17 +14,20 @@ from stripe_simulator.webhooks import RETRY_AFTER_SECONDS, Delivery
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
 
-ANSWER_SECONDS = 10
+RESPONSE_SECONDS = 10
 """How long a receiver may take, in real seconds."""
 _CONCURRENT = 8
 _LOOK_AGAIN_SECONDS = 0.2
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, str | None]:
-    """Post a body; return the answer's status, or None and the reason where there was no answer."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "localhost", parts.port, timeout=ANSWER_SECONDS)
+    """Post a body; return the response's status, or None and the reason where there was no response."""
+    try:
+        parts = urlsplit(url)
+        connection_class = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = connection_class(parts.hostname or "localhost", parts.port, timeout=RESPONSE_SECONDS)
+    except ValueError as exc:  # a port that is no number: a delivery that fails, as at Stripe
+        return None, f"{type(exc).__name__}: {exc}"
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, headers)
@@ -38,7 +41,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int | None, st
 
 
 class Dispatcher:
-    """Post deliveries as they fall due, several at once, until they succeed or three days are over."""
+    """A thread that posts deliveries as they fall due, several at once, until they succeed or three days are over."""
 
     def __init__(self, account: Account, speed: float) -> None:
         self._account = account
@@ -52,8 +55,13 @@ class Dispatcher:
         self._thread.start()
 
     def add(self, delivery: Delivery) -> None:
-        """Take over a delivery; its first attempt is due at once."""
-        self._plan(delivery, delivery.created)
+        """Schedule a new delivery; its first attempt is due at once."""
+        self._schedule(delivery, delivery.created)
+
+    def scheduled_count(self) -> int:
+        """Return how many deliveries wait for the time of their next attempt."""
+        with self._changed:
+            return len(self._due)
 
     def close(self) -> None:
         """Stop without waiting for attempts that are under way."""
@@ -67,7 +75,7 @@ class Dispatcher:
         with self._changed:
             self._changed.notify_all()
 
-    def _plan(self, delivery: Delivery, at: float) -> None:
+    def _schedule(self, delivery: Delivery, at: float) -> None:
         with self._changed:
             heapq.heappush(self._due, (at, delivery.id, delivery))
             self._changed.notify_all()
@@ -86,6 +94,6 @@ class Dispatcher:
         if delivery.delivered:
             return
         if len(delivery.attempts) < len(RETRY_AFTER_SECONDS):
-            self._plan(delivery, delivery.created + RETRY_AFTER_SECONDS[len(delivery.attempts)] / self._speed)
+            self._schedule(delivery, delivery.created + RETRY_AFTER_SECONDS[len(delivery.attempts)] / self._speed)
         else:
             delivery.gave_up = True

@@ -9,10 +9,10 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """Carry an error answer from where it is found to the HTTP answer.
+    """An error response of Stripe's API.
 
-    `saved` says whether v1 keeps the answer for the request's idempotency key: Stripe does once the endpoint began to
-    execute, not where the parameters did not pass validation (https://docs.stripe.com/api/idempotent_requests).
+    `saved` says whether v1 keeps the response for the request's idempotency key: Stripe does once the endpoint began
+    to execute, not where the parameters did not pass validation (https://docs.stripe.com/api/idempotent_requests).
     """
 
     def __init__(
@@ -55,8 +55,8 @@ def invalid_parameter(param: str, message: str, code: str | None = None) -> ApiE
     return ApiError(400, message, param=param, code=code)
 
 
-def no_such(what: str, identifier: str, param: str = "id", status: int = 404) -> ApiError:
-    """Make the `resource_missing` error: 404 for the object of a URL, 400 for one named in a parameter."""
+def no_such(resource_name: str, identifier: str, param: str = "id", status: int = 404) -> ApiError:
+    """Make the `resource_missing` error: 404 for the object of a URL, 400 for one that a parameter names."""
     return ApiError(
-        status, f"No such {what}: '{identifier}'", code="resource_missing", param=param, saved=status == 400
+        status, f"No such {resource_name}: '{identifier}'", code="resource_missing", param=param, saved=status == 400
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -36,7 +37,7 @@ _URLS = {
 
 @synchronized
 class Events(Resource):
-    """Keep events: `objects` the snapshot ones, `thin` the thin ones with their `data`."""
+    """The account's events: `objects` has the snapshot ones, `thin` the thin ones with their `data`."""
 
     resource_name = "event"
 
@@ -47,7 +48,7 @@ class Events(Resource):
 
     @contextmanager
     def silenced(self) -> Iterator[None]:
-        """Make no events for a while: for changes Stripe would not tell about."""
+        """Make no events within the block: for changes that Stripe makes none for."""
         self._silenced = True
         try:
             yield
@@ -132,35 +133,34 @@ class Events(Resource):
         return self._shown(event)
 
     def list(self, params: Params) -> StripeObject:
-        """List snapshot events of the past 30 days, newest first, by `type` (`invoice.*`), `types`, `created`,
-        `delivery_success` where given.
+        """List snapshot events of the past 30 days, newest first.
+
+        Filters are `type` (also `invoice.*`), `types`, `created` and `delivery_success`.
 
         Raises:
             ApiError: 400 where both `type` and `types` are given.
         """
-        kind, kinds = text(params, "type"), sequence(params, "types")
-        if kind is not None and kinds:
+        event_type, event_types = text(params, "type"), sequence(params, "types")
+        if event_type is not None and event_types:
             raise invalid_parameter("types", "You may only specify one of these parameters: type, types.")
         delivered = boolean(params, "delivery_success")
         page_limit(params)
         oldest = self.account.now() - KEPT_SECONDS
-        found = [
+        matching = [
             event
             for event in reversed(self.objects.values())
             if event["created"] >= oldest
-            and (kind is None or event["type"] == kind or (kind[-1] == "*" and event["type"].startswith(kind[:-1])))
-            and (not kinds or event["type"] in kinds)
+            and (event_type is None or fnmatchcase(event["type"], event_type))
+            and (not event_types or event["type"] in event_types)
             and in_range(params, "created", event["created"])
             and (delivered is None or self.account.webhooks.all_delivered(event["id"]) == delivered)
         ]
-        result = page(found, params, "/v1/events")
+        result = page(matching, params, "/v1/events")
         result["data"] = [self._shown(event) for event in result["data"]]
         return result
 
     def _shown(self, event: StripeObject) -> StripeObject:
-        shown: StripeObject = copied(event)
-        shown["pending_webhooks"] = self.account.webhooks.pending_count(event["id"])
-        return shown
+        return copied(event) | {"pending_webhooks": self.account.webhooks.pending_count(event["id"])}
 
     # --- v2
 
@@ -173,23 +173,23 @@ class Events(Resource):
 
     def list_thin(self, params: Params) -> StripeObject:
         """List thin events of the past 30 days, newest first, by `types`, `object_id`, `created` where given."""
-        kinds, object_id = sequence(params, "types"), text(params, "object_id")
+        event_types, object_id = sequence(params, "types"), text(params, "object_id")
         created = params.get("created") if isinstance(params.get("created"), dict) else {}
         limit = page_limit(params, 20)
         start = integer(params, "page") or 0
         oldest = rfc3339(self.account.now() - KEPT_SECONDS)
-        found = [
+        matching = [
             event
             for event in reversed(self.thin.values())
             if event["created"] >= oldest
-            and (not kinds or event["type"] in kinds)
+            and (not event_types or event["type"] in event_types)
             and object_id in (None, (event["related_object"] or {}).get("id"))
             and _in_rfc3339_range(created or {}, event["created"])
         ]
-        return thin_page(copied(found), "/v2/core/events", params, start, limit)
+        return thin_page(copied(matching), "/v2/core/events", params, start, limit)
 
 
-def thin_page(found: list[Any], url: str, params: Params, start: int, limit: int) -> StripeObject:
+def thin_page(items: list[Any], url: str, params: Params, start: int, limit: int) -> StripeObject:
     """Make a v2 list: `data`, and the paths of the next and previous page (https://docs.stripe.com/api-v2-overview)."""
 
     def link(position: int) -> str:
@@ -206,8 +206,8 @@ def thin_page(found: list[Any], url: str, params: Params, start: int, limit: int
         return f"{url}?{urlencode(pairs)}"
 
     return {
-        "data": found[start : start + limit],
-        "next_page_url": link(start + limit) if len(found) > start + limit else None,
+        "data": items[start : start + limit],
+        "next_page_url": link(start + limit) if len(items) > start + limit else None,
         "previous_page_url": link(max(0, start - limit)) if start else None,
     }
 

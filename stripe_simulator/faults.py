@@ -1,18 +1,13 @@
 """Faults on demand: which calls fail, and how.
 
-A rule's `kind` is one of
-- `http_409`, `http_429`, `http_500`, `http_503`, … any status; with `_after_effect` the call has its effect first;
-- `http_429_lock_timeout`, `http_409_idempotency_key_in_use`: the same status with that `code`;
-- `timeout_before_effect`, `timeout_after_effect`: hold the answer for `seconds`, then close without one;
-- `cut_before_effect`, `cut_after_effect`: reset the connection at once, without an answer;
-- `not_json_after_effect`: a 200 whose body is a page of a proxy;
-- `delay`: answer normally, `seconds` late.
-
-A plain 429 has the header `Stripe-Rate-Limited-Reason` (https://docs.stripe.com/rate-limits).
+`KINDS` has every kind. `…_before_effect` and plain `http_…` fail before the call has its effect, `…_after_effect` after
+it: the object is made, and the caller does not learn of it. A plain 429 has the header `Stripe-Rate-Limited-Reason`
+(https://docs.stripe.com/rate-limits).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,9 +15,26 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+from stripe_simulator.protocol import HttpResponse
+
+KINDS = {
+    "http_<status>": "an error response, for instance http_409, http_429, http_500 or http_503",
+    "http_<status>_after_effect": "the same, after the effect",
+    "http_429_lock_timeout": "the 429 of an object that another call holds: `code` is `lock_timeout`",
+    "http_409_idempotency_key_in_use": "the 409 of a call whose key another call is using",
+    "timeout_before_effect": "no response for `seconds`, then a reset connection",
+    "timeout_after_effect": "the same, after the effect",
+    "cut_before_effect": "a connection that is reset at once, without a response",
+    "cut_after_effect": "the same, after the effect",
+    "truncated_after_effect": "a response that ends in the middle of its body, after the effect",
+    "not_json_after_effect": "a 200 whose body is the page of a proxy, after the effect",
+    "delay": "the right response, `seconds` late; the effect is as late",
+}
+"""Every kind of fault, and what the caller meets."""
+
 _KIND = re.compile(
     r"http_(?P<status>\d{3})(?P<code>_lock_timeout|_idempotency_key_in_use)?(?P<after>_after_effect)?"
-    r"|(?P<way>timeout|cut)_(?P<moment>before|after)_effect|not_json_after_effect|delay"
+    r"|(?P<way>timeout|cut)_(?P<moment>before|after)_effect|(?P<damage>truncated|not_json)_after_effect|delay"
 )
 _MESSAGES = {
     400: "The request could not be understood.",
@@ -36,10 +48,11 @@ _MESSAGES = {
 
 @dataclass
 class Fault:
-    """One rule. It matches calls by method and path (`*` as wildcard) and picks some of them:
+    """One rule: which calls fail, and how.
 
-    the `nth` matching call (or calls, counted from 1), a seeded `share` of them, or, without either, every one;
-    at most `limit` times. `message`, `code`, `headers` replace those of an `http_…` answer.
+    It matches calls by `method` and `path` (`*` as wildcard). Of those it picks the `nth` (one number or several,
+    counted from 1), or a seeded `share` of them, or every one; at most `limit` in all. `message`, `code` and `headers`
+    replace those of an `http_…` response. `seen` counts the calls that matched, `used` those that failed.
     """
 
     kind: str
@@ -59,12 +72,13 @@ class Fault:
     def __post_init__(self) -> None:
         match = _KIND.fullmatch(self.kind)
         if match is None:
-            raise ValueError(f"The simulator has no fault {self.kind}")
+            raise ValueError(f"The simulator has no fault {self.kind}; it has {', '.join(KINDS)}")
         self.status = int(match["status"]) if match["status"] else None
-        self.way = match["way"] or ("http" if self.status else self.kind)
-        self.after_effect = bool(match["after"]) or match["moment"] == "after" or self.way == "not_json_after_effect"
+        self.is_delay = self.kind == "delay"
+        self.is_after_effect = self.kind.endswith("_after_effect")
         self.code = self.code or (match["code"] or "").lstrip("_") or None
-        self._random = Random(self.seed)
+        self._way = match["way"] or match["damage"]
+        self._random = Random(self.seed)  # noqa: S311  # a seed makes a test repeatable
 
     def strikes(self, method: str, path: str) -> bool:
         """Count a call and say whether the rule picks it."""
@@ -80,22 +94,36 @@ class Fault:
         self.used += picked
         return picked
 
-    def error(self) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Return the status, body and headers of an `http_…` fault."""
-        status = self.status or 500
-        code, headers = self.code, dict(self.headers)
-        if status == 429 and code is None:
-            code = "rate_limit"
-            headers.setdefault("Stripe-Rate-Limited-Reason", "endpoint-rate")
-        kinds = {409: "idempotency_error" if code == "idempotency_key_in_use" else "invalid_request_error"}
-        kind = "api_error" if status >= 500 else kinds.get(status, "invalid_request_error")
-        error: dict[str, Any] = {
-            "type": kind,
-            "message": self.message or _MESSAGES.get(status, f"Error {status}"),
-        }
+    @property
+    def saved_status(self) -> int | None:
+        """Return the status that Stripe would save for the idempotency key: that of a 5xx, else None."""
+        return self.status if self.status is not None and self.status >= 500 else None
+
+    def error_body(self) -> bytes:
+        """Return the body of an `http_…` fault."""
+        status, code = self.status or 500, self._error_code()
+        error_type = "api_error" if status >= 500 else "invalid_request_error"
+        if code == "idempotency_key_in_use":
+            error_type = "idempotency_error"
+        error = {"type": error_type, "message": self.message or _MESSAGES.get(status, f"Error {status}")}
         if code is not None:
             error["code"] = code
-        return status, {"error": error}, headers
+        return json.dumps({"error": error}).encode()
+
+    def _error_code(self) -> str | None:
+        return "rate_limit" if self.status == 429 and self.code is None else self.code
+
+    def response(self, headers: dict[str, str], performed: HttpResponse | None) -> HttpResponse:
+        """Return what the caller gets in place of the response that the call `performed` (None: it did not run)."""
+        if self._way == "not_json":
+            return HttpResponse(200, b"<html>proxy</html>", headers | {"Content-Type": "text/html"})
+        if self._way == "truncated" and performed is not None:
+            return HttpResponse(performed.status, performed.body, performed.headers, truncated=True)
+        if self._way is not None:
+            return HttpResponse(cut=True, delay_seconds=self.seconds if self._way == "timeout" else 0)
+        if self._error_code() == "rate_limit" and self.code is None:
+            headers = headers | {"Stripe-Rate-Limited-Reason": "endpoint-rate"}
+        return HttpResponse(self.status or 500, self.error_body(), headers | self.headers)
 
 
 class Faults:
@@ -129,7 +157,7 @@ class Faults:
         if not self.rules:
             return None
         with self._lock:
-            struck = [rule for rule in self.rules if rule.strikes(method, path)]
-        for rule in struck[1:]:
+            striking = [rule for rule in self.rules if rule.strikes(method, path)]
+        for rule in striking[1:]:
             rule.used -= 1
-        return struck[0] if struck else None
+        return striking[0] if striking else None

@@ -1,7 +1,7 @@
-"""Saved answers for idempotency keys: https://docs.stripe.com/api/idempotent_requests.
+"""Saved responses of idempotency keys: https://docs.stripe.com/api/idempotent_requests.
 
-v1 replays the first answer for 24 hours of the simulator's clock, 500s included, but not answers from before the
-endpoint executed (parameter errors, 401, 404 of a route, 409, 429). v2 replays successes only: a call that failed
+v1 repeats the first response for 24 hours of the simulator's clock, 500s included, but not responses from before the
+endpoint executed (parameter errors, 401, 404 of a route, 409, 429). v2 repeats successes only: a call that failed
 runs again (https://docs.stripe.com/api-v2-overview#idempotency).
 """
 
@@ -18,18 +18,18 @@ KEPT_SECONDS = 24 * 3600
 
 @dataclass(slots=True)
 class SavedResponse:
-    """What was asked first with a key, and how it was answered."""
+    """The first request with a key, and the response to it."""
 
     path: str
-    body: bytes
+    request_body: bytes
     params: Params
     status: int
-    answer: bytes
+    body: bytes
     expires: float
 
 
 class IdempotencyKeys:
-    """The saved answers, oldest first, at most `limit` of them (a bound for benchmarks; Stripe has none)."""
+    """The saved responses, oldest first, at most `limit` of them (a bound on memory; Stripe has none)."""
 
     def __init__(self, limit: int = 200_000) -> None:
         self.limit = limit
@@ -39,8 +39,8 @@ class IdempotencyKeys:
         """Forget every key."""
         self._saved.clear()
 
-    def find(self, key: str, path: str, body: bytes, params: Params, now: float) -> SavedResponse | None:
-        """Return the saved answer of a key.
+    def find(self, key: str, path: str, request_body: bytes, params: Params, now: float) -> SavedResponse | None:
+        """Return the saved response of a key.
 
         Raises:
             ApiError: 400 `idempotency_error`, where the key came first with another endpoint or other parameters.
@@ -59,7 +59,7 @@ class IdempotencyKeys:
                 "different request.",
                 type="idempotency_error",
             )
-        if saved.body != body and saved.params != params:
+        if saved.request_body != request_body and saved.params != params:
             raise ApiError(
                 400,
                 "Keys for idempotent requests can only be used with the same parameters they were first used with. "
@@ -68,9 +68,9 @@ class IdempotencyKeys:
             )
         return saved
 
-    def save(self, key: str, saved: SavedResponse) -> None:
-        """Save the first answer of a key; later ones never replace it."""
+    def save(self, key: str, response: SavedResponse) -> None:
+        """Save the first response of a key; later ones never replace it."""
         if key not in self._saved:
-            self._saved[key] = saved
+            self._saved[key] = response
             while len(self._saved) > self.limit:
                 self._saved.popitem(last=False)

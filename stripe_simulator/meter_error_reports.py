@@ -1,4 +1,4 @@
-"""Asynchronous error reports: what the stream says, later, about events it answered with 200.
+"""Asynchronous error reports: what Stripe says later about events that the stream took with a 200.
 
 https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api#handle-meter-event-errors: always thin
 events, with a few samples only.
@@ -32,7 +32,7 @@ class _Gathered:
 
 @synchronized
 class ErrorReports(Resource):
-    """Gather refused stream events by meter and report them as thin events."""
+    """The refused events of the stream, gathered by meter and reported as thin events."""
 
     resource_name = "meter error report"
 

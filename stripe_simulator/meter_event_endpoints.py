@@ -1,6 +1,6 @@
 """The endpoints that take usage: v1 one by one, v2 one by one, the v2 stream, and adjustments.
 
-The same checks, three ways to say no: v1 by message, v2 by code, the stream later and by report.
+The checks are the same; v1 refuses by message, v2 by code, the stream later in an error report.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _V2_CODES = {
 
 
 def create_event(call: Call) -> StripeObject:
-    """Answer `POST /v1/billing/meter_events`.
+    """Respond to `POST /v1/billing/meter_events`.
 
     Raises:
         ApiError: 400; for a duplicate with `stripe-should-retry: false` and, by default, no code.
@@ -62,7 +62,7 @@ def create_event(call: Call) -> StripeObject:
 
 
 def create_event_v2(call: Call) -> StripeObject:
-    """Answer `POST /v2/billing/meter_events`.
+    """Respond to `POST /v2/billing/meter_events`.
 
     Raises:
         ApiError: 400 with v2's codes, such as `duplicate_meter_event`.
@@ -85,7 +85,7 @@ def create_event_v2(call: Call) -> StripeObject:
 
 
 def stream_events(call: Call) -> StripeObject:
-    """Answer `POST /v2/billing/meter_event_stream`: an empty object, whatever the events are worth.
+    """Respond to `POST /v2/billing/meter_event_stream`: with an empty object, whatever the events are worth.
 
     A bad event turns up in an error report. A duplicate is dropped, or reported where
     `Settings.stream_duplicates` says so.
@@ -139,7 +139,7 @@ def _timestamp(event: dict[str, Any]) -> int | None:
 
 
 def create_adjustment(call: Call) -> StripeObject:
-    """Answer `POST /v1/billing/meter_event_adjustments`: cancel an event by its identifier.
+    """Respond to `POST /v1/billing/meter_event_adjustments`: cancel an event by its identifier.
 
     Raises:
         ApiError: 400 for an unknown event, one received more than 24 hours ago, or one on a final invoice.
@@ -171,10 +171,9 @@ def create_adjustment(call: Call) -> StripeObject:
 
 
 def create_adjustment_v2(call: Call) -> StripeObject:
-    """Answer `POST /v2/billing/meter_event_adjustments`, by the same rules as v1's."""
-    made = create_adjustment(call)
+    """Respond to `POST /v2/billing/meter_event_adjustments`, by the same rules as v1's."""
     return {
-        **made,
+        **create_adjustment(call),
         "id": call.account.new_id("mea", 24),
         "object": "v2.billing.meter_event_adjustment",
         "created": rfc3339(call.account.now()),

@@ -19,7 +19,7 @@ SESSION_SECONDS = 15 * 60
 
 @synchronized
 class MeterEventSessions(Resource):
-    """Keep the tokens that were given out and when they end."""
+    """The tokens that were given out, and when they end."""
 
     resource_name = "meter event session"
 

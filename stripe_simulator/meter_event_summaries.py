@@ -13,7 +13,7 @@ from stripe_simulator.resources import Resource, StripeObject, page, synchronize
 
 @synchronized
 class Summaries(Resource):
-    """Answer summaries; nothing is stored here."""
+    """What the account's meter events add up to; nothing is stored here."""
 
     resource_name = "meter event summary"
 
@@ -43,8 +43,8 @@ class Summaries(Resource):
             spans = [(at, at + WINDOW_SECONDS[grouping], value) for at, value in values.items()]
         else:
             spans = [(start, end, events.aggregate(customer, name, start, end))]
-        found = [self._summary(meter_id, customer, *span) for span in reversed(spans)]
-        return page(found, params, f"/v1/billing/meters/{meter_id}/event_summaries")
+        summaries = [self._summary(meter_id, customer, *span) for span in reversed(spans)]
+        return page(summaries, params, f"/v1/billing/meters/{meter_id}/event_summaries")
 
     def _summary(self, meter_id: str, customer: str, start: int, end: int, value: int) -> StripeObject:
         return {

@@ -1,8 +1,8 @@
-"""Meter events: what is accepted, what counts of it, and the ways a test can damage it.
+"""Meter events: which are accepted, which of them count, and how a test damages them.
 
 Rules: https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api and
-https://docs.stripe.com/billing/subscriptions/usage-based/pre-aggregation. Everything is kept as it came; what counts
-is worked out when somebody asks, so switching `Settings.most_recent` or the lag shows at once.
+https://docs.stripe.com/billing/subscriptions/usage-based/pre-aggregation. Every event is kept as it came. Which
+ones count is decided when somebody reads, so a change of `Settings.most_recent` or of the lag shows at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_IDENTIFIER = 100
 
 @dataclass(slots=True)
 class MeterEvent:
-    """One accepted event. `timestamp` is the usage's time, `received_at` and `sequence` tell its arrival."""
+    """One accepted event: `timestamp` is when the usage was, `received_at` and `sequence` when the event arrived."""
 
     event_name: str
     customer: str
@@ -39,7 +39,7 @@ class MeterEvent:
 
 
 class RejectedMeterEventError(Exception):
-    """Say why an event is refused; `code` is the one error reports use (`duplicate_meter_event` for a duplicate)."""
+    """The refusal of a meter event; `code` is the one of error reports (`duplicate_meter_event` for a duplicate)."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -48,9 +48,24 @@ class RejectedMeterEventError(Exception):
         self.param = param
 
 
+def _check_timestamp(timestamp: int, now: float) -> None:
+    if timestamp < now - PAST_SECONDS:
+        raise RejectedMeterEventError(
+            "timestamp_too_far_in_past",
+            "The timestamp must be within the past 35 calendar days.",
+            "timestamp",
+        )
+    if timestamp > now + FUTURE_SECONDS:
+        raise RejectedMeterEventError(
+            "timestamp_in_future",
+            "The timestamp must not be more than 5 minutes in the future.",
+            "timestamp",
+        )
+
+
 @synchronized
 class MeterEvents(Resource):
-    """Take in meter events and tell what they add up to."""
+    """The account's meter events, and what they add up to."""
 
     resource_name = "meter event"
 
@@ -73,37 +88,43 @@ class MeterEvents(Resource):
             RejectedMeterEventError: with the code and message of the first thing that is wrong with it.
         """
         now = self.account.now()
-        meter = self.account.meters.by_name.get(event_name)
-        if meter is None:
-            raise RejectedMeterEventError(
-                "no_meter", f"No active meter found for event name '{event_name}'", "event_name"
-            )
-        if meter["status"] != "active":
-            raise RejectedMeterEventError(
-                "archived_meter", f"No active meter found for event name '{event_name}'", "event_name"
-            )
-        customer = self._customer(meter, payload)
+        meter = self._active_meter(event_name)
+        customer_id = self._customer(meter, payload)
         value = self._value(meter, payload)
         if timestamp is None:
             timestamp = int(now)
-        elif timestamp < now - PAST_SECONDS:
+        else:
+            _check_timestamp(timestamp, now)
+        identifier = self._new_identifier(identifier, now)
+        event = MeterEvent(event_name, customer_id, value, timestamp, identifier, now, self.accepted)
+        self.accepted += 1
+        self._by_identifier[identifier] = event
+        self._arrivals.append(event)
+        kept = self._by_customer.get((customer_id, event_name))
+        if kept is None:
+            self._by_customer[customer_id, event_name] = [event]
+        else:
+            kept.append(event)
+        return event
+
+    def _active_meter(self, event_name: str) -> StripeObject:
+        meter = self.account.meters.by_name.get(event_name)
+        if meter is None or meter["status"] != "active":
             raise RejectedMeterEventError(
-                "timestamp_too_far_in_past",
-                "The timestamp must be within the past 35 calendar days.",
-                "timestamp",
+                "no_meter" if meter is None else "archived_meter",
+                f"No active meter found for event name '{event_name}'",
+                "event_name",
             )
-        elif timestamp > now + FUTURE_SECONDS:
-            raise RejectedMeterEventError(
-                "timestamp_in_future",
-                "The timestamp must not be more than 5 minutes in the future.",
-                "timestamp",
-            )
+        return meter
+
+    def _new_identifier(self, identifier: str | None, now: float) -> str:
+        """Return the identifier of a new event, which is made where the sender gave none."""
         if identifier is None:
             identifier = f"generated_{self.accepted}"
         elif len(identifier) > LONGEST_IDENTIFIER:
             raise RejectedMeterEventError(
                 "invalid_identifier",
-                "Invalid string: identifier must be at most 100 characters",
+                f"Invalid string: identifier must be at most {LONGEST_IDENTIFIER} characters",
                 "identifier",
             )
         self._forget(now)
@@ -114,16 +135,7 @@ class MeterEvents(Resource):
                 f"An event already exists with identifier {identifier}.",
                 "identifier",
             )
-        event = MeterEvent(event_name, customer, value, timestamp, identifier, now, self.accepted)
-        self.accepted += 1
-        self._by_identifier[identifier] = event
-        self._arrivals.append(event)
-        kept = self._by_customer.get((customer, event_name))
-        if kept is None:
-            self._by_customer[customer, event_name] = [event]
-        else:
-            kept.append(event)
-        return event
+        return identifier
 
     def _customer(self, meter: StripeObject, payload: Mapping[str, Any]) -> str:
         key = meter["customer_mapping"]["event_payload_key"]

@@ -1,6 +1,6 @@
 """Reading request parameters: nested form fields, and values that may be strings or already typed.
 
-The parts of the account take the same dicts from HTTP (where every leaf is a string) and from tests.
+The account's resources take the same dicts from HTTP (where every leaf is a string) and from tests.
 """
 
 from __future__ import annotations
@@ -25,23 +25,22 @@ def parse_form(text: str) -> Params:
             result[name] = value
             continue
         head, *rest = name.replace("]", "").split("[")
-        here = result
-        path = [head, *rest]
-        for key in path[:-1]:
-            inner = here.get(key)
-            if not isinstance(inner, dict):
-                inner = here[key] = {}
-            here = inner
-        last = path[-1]
-        here[str(len(here)) if last == "" else last] = value
+        *parents, last = [head, *rest]
+        node = result
+        for key in parents:
+            child = node.get(key)
+            if not isinstance(child, dict):
+                child = node[key] = {}
+            node = child
+        node[str(len(node)) if last == "" else last] = value
     return {key: _lists(value) if isinstance(value, dict) else value for key, value in result.items()}
 
 
 def _lists(value: Params) -> Any:
-    inner = {key: _lists(item) if isinstance(item, dict) else item for key, item in value.items()}
-    if inner and all(key.isdecimal() for key in inner):
-        return [inner[key] for key in sorted(inner, key=int)]
-    return inner
+    items = {key: _lists(item) if isinstance(item, dict) else item for key, item in value.items()}
+    if items and all(key.isdecimal() for key in items):
+        return [items[key] for key in sorted(items, key=int)]
+    return items
 
 
 def required(params: Mapping[str, Any], name: str) -> Any:

@@ -84,20 +84,20 @@ class Prices(Resource):
 
     def list(self, params: Params) -> StripeObject:
         """List prices, newest first, by `active`, `product`, `type`, `lookup_keys` and `recurring[meter]`."""
-        active, product, kind = boolean(params, "active"), text(params, "product"), text(params, "type")
+        active, product, price_type = boolean(params, "active"), text(params, "product"), text(params, "type")
         keys = sequence(params, "lookup_keys")
         meter = text(mapping(params, "recurring"), "meter")
         page_limit(params)
-        found = [
+        matching = [
             price
             for price in reversed(self.objects.values())
             if active in (None, price["active"])
             and product in (None, price["product"])
-            and kind in (None, price["type"])
+            and price_type in (None, price["type"])
             and (not keys or price["lookup_key"] in keys)
             and (meter is None or (price["recurring"] or {}).get("meter") == meter)
         ]
-        return copied(page(found, params, "/v1/prices"))
+        return copied(page(matching, params, "/v1/prices"))
 
     def _product(self, params: Params) -> str:
         if mapping(params, "product_data"):

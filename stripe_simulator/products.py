@@ -79,9 +79,9 @@ class Products(Resource):
         """List products, newest first, by `active` and `ids` where given."""
         active, ids = boolean(params, "active"), sequence(params, "ids")
         page_limit(params)
-        found = [
+        matching = [
             product
             for product in reversed(self.objects.values())
             if active in (None, product["active"]) and (not ids or product["id"] in ids)
         ]
-        return copied(page(found, params, "/v1/products"))
+        return copied(page(matching, params, "/v1/products"))

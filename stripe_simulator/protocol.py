@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import cast
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_BODY_BYTES = 32 * 1024 * 1024
@@ -29,10 +30,11 @@ class HttpRequest:
 
 @dataclass(slots=True)
 class HttpResponse:
-    """One answer, or what happens instead.
+    """One response, or what happens instead.
 
-    `delay_seconds` comes first; then `cut` closes the connection without an answer; `compute` makes the answer after
-    the delay, in a thread where `in_thread` (for what waits on something that may call back).
+    `delay_seconds` comes first. Then `cut` resets the connection without a response; `compute` makes the response only
+    now, `in_thread` where it waits for something that may call the simulator; `truncated` closes the connection after
+    half of the body.
     """
 
     status: int = 200
@@ -40,6 +42,7 @@ class HttpResponse:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
     cut: bool = False
+    truncated: bool = False
     compute: Callable[[], HttpResponse] | None = None
     in_thread: bool = False
 
@@ -48,7 +51,7 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection: reads requests one after another and answers each before it looks at the next."""
+    """One connection, which reads requests one after another and responds to each before it looks at the next."""
 
     def __init__(self, handler: Handler, connections: set[HttpProtocol]) -> None:
         self._handler = handler
@@ -59,8 +62,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the connection, so that the server can close it when it stops."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -74,7 +76,7 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes and answer the requests that are complete."""
+        """Take in bytes and respond to the requests that are complete."""
         self._buffer += data
         self._process()
 
@@ -83,7 +85,7 @@ class HttpProtocol(asyncio.Protocol):
             request = self._next_request()
             if request is None:
                 return
-            self._act(self._handler(request))
+            self._respond(self._handler(request))
 
     def _next_request(self) -> HttpRequest | None:
         end = self._buffer.find(b"\r\n\r\n")
@@ -117,37 +119,40 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, status: int) -> None:
         if self._transport is not None:
-            self._transport.write(_encode(HttpResponse(status, b"", {"Connection": "close"})))
+            self._transport.write(_head(HttpResponse(status, b"", {"Connection": "close"})))
             self._transport.close()
             self._buffer.clear()
 
-    def _act(self, answer: HttpResponse) -> None:
+    def _respond(self, response: HttpResponse) -> None:
         loop = asyncio.get_running_loop()
-        if answer.delay_seconds > 0:
+        if response.delay_seconds > 0:
             self._busy = True
-            delay, answer.delay_seconds = answer.delay_seconds, 0
-            loop.call_later(delay, self._resume, answer)
-        elif answer.cut:
+            delay, response.delay_seconds = response.delay_seconds, 0
+            loop.call_later(delay, self._resume, response)
+        elif response.cut:
             self.abort()
-        elif answer.compute is not None and answer.in_thread:
+        elif response.compute is not None and response.in_thread:
             self._busy = True
-            future = loop.run_in_executor(None, answer.compute)
+            future = loop.run_in_executor(None, response.compute)
             future.add_done_callback(
                 lambda done: self._resume(done.result() if not done.exception() else HttpResponse(500))
             )
-        elif answer.compute is not None:
-            self._act(answer.compute())
+        elif response.compute is not None:
+            self._respond(response.compute())
+        elif self._transport is not None and response.truncated:
+            self._transport.write(_head(response) + response.body[: len(response.body) // 2])
+            self._transport.close()
         elif self._transport is not None:
-            self._transport.write(_encode(answer))
+            self._transport.write(_head(response) + response.body)
 
-    def _resume(self, answer: HttpResponse) -> None:
+    def _resume(self, response: HttpResponse) -> None:
         self._busy = False
-        self._act(answer)
+        self._respond(response)
         self._process()
 
 
-def _encode(answer: HttpResponse) -> bytes:
-    head = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} Error\r\n"
-    for name, value in answer.headers.items():
+def _head(response: HttpResponse) -> bytes:
+    head = _STATUS_LINES.get(response.status) or f"HTTP/1.1 {response.status} Error\r\n"
+    for name, value in response.headers.items():
         head += f"{name}: {value}\r\n"
-    return f"{head}Content-Length: {len(answer.body)}\r\n\r\n".encode("latin-1") + answer.body
+    return f"{head}Content-Length: {len(response.body)}\r\n\r\n".encode("latin-1")

@@ -12,7 +12,7 @@ from stripe_simulator.parameters import Params
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request. `status` is None while unanswered or where no answer was given; `fault` names the rule's kind.
+    """One request. `status` is None until there is a response; `fault` is the kind of the fault that struck it.
 
     `route` is the method and the path with its placeholders, `POST /v1/subscriptions/{id}`; `at` is simulated time.
     """
@@ -32,9 +32,10 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """Remember the latest requests (`limit`; 0 switches it off) and always count them by route and status.
+    """The latest requests (at most `limit`), and counts of all of them by route and by status.
 
-    `unknown` holds `METHOD path` of each request for a route the simulator does not have: tests assert it is empty.
+    `unknown` has the method and path of each request for a route that the simulator does not know: a test asserts that
+    it is empty.
     """
 
     def __init__(self, limit: int = 100_000) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of the simulated account share: the lock, identifiers, stored objects, pages, expansion."""
+"""What the account's resources share: the lock, stored objects, copies, and Stripe's lists."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def unlocked(method: Method) -> Method:
-    """Exempt a public method from `synchronized`: one that waits for something that may call back."""
+    """Exempt a public method from `synchronized`: one that waits for a receiver, which may call the simulator."""
     vars(method)["unlocked"] = True
     return method
 
 
-def synchronized(part: ResourceClass) -> ResourceClass:
-    """Make every public method of a class hold the account's lock, so that tests may call it from any thread."""
+def synchronized(resource: ResourceClass) -> ResourceClass:
+    """Make every public method of a class hold the account's lock, so that any thread may call it."""
 
     def locked(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -36,16 +36,16 @@ def synchronized(part: ResourceClass) -> ResourceClass:
 
         return call
 
-    for name, member in list(vars(part).items()):
+    for name, member in list(vars(resource).items()):
         if not callable(member) or name.startswith("_") or isinstance(member, type):
             continue
         if not getattr(member, "unlocked", False):
-            setattr(part, name, locked(member))
-    return part
+            setattr(resource, name, locked(member))
+    return resource
 
 
 class Resource:
-    """One kind of thing the account holds: `objects` maps identifier to the object as Stripe would show it."""
+    """One kind of Stripe's objects: `objects` has each by its identifier, as Stripe would show it."""
 
     resource_name = "object"
 
@@ -55,22 +55,22 @@ class Resource:
         self.objects: dict[str, StripeObject] = {}
 
     def _find(self, identifier: str, param: str = "id", status: int = 404) -> StripeObject:
-        found = self.objects.get(identifier)
-        if found is None:
+        stored = self.objects.get(identifier)
+        if stored is None:
             raise no_such(self.resource_name, identifier, param, status)
-        return found
+        return stored
 
 
 def copied(value: Value) -> Value:
-    """Copy a JSON-like value deeply, so that what was shown never changes afterwards."""
+    """Copy a JSON-like value deeply, so that what was returned never changes afterwards."""
     copy: Value = json.loads(json.dumps(value))
     return copy
 
 
 def page(objects: Iterable[StripeObject], params: Params, url: str) -> StripeObject:
-    """Make a v1 list, newest first as given, with `limit`, `starting_after` and `ending_before`.
+    """Make a v1 list of objects, newest first as given, with `limit`, `starting_after` and `ending_before`.
 
-    See https://docs.stripe.com/api/pagination. The answer holds the stored objects themselves.
+    See https://docs.stripe.com/api/pagination. The list holds the stored objects themselves.
 
     Raises:
         ApiError: 400 for a limit outside 1 to 100 or an unknown cursor.
@@ -80,13 +80,10 @@ def page(objects: Iterable[StripeObject], params: Params, url: str) -> StripeObj
     after, before = text(params, "starting_after"), text(params, "ending_before")
     if after is not None:
         items = items[_position(items, after, "starting_after") + 1 :]
-        shown, more = items[:limit], len(items) > limit
     elif before is not None:
         items = items[: _position(items, before, "ending_before")]
-        shown, more = items[-limit:], len(items) > limit
-    else:
-        shown, more = items[:limit], len(items) > limit
-    return {"object": "list", "data": shown, "has_more": more, "url": url}
+    data = items[-limit:] if after is None and before is not None else items[:limit]
+    return {"object": "list", "data": data, "has_more": len(items) > limit, "url": url}
 
 
 def _position(items: list[StripeObject], identifier: str, param: str) -> int:

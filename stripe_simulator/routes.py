@@ -1,4 +1,4 @@
-"""Every route of Stripe's API the simulator has, and the part of the account that answers it."""
+"""Every route of Stripe's API that the simulator has, and the resource that it calls."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from stripe_simulator.resources import page
 
 @dataclass(slots=True)
 class Call:
-    """One call as a route sees it: the account, the parameters, the path's identifiers, whether the key is live."""
+    """One call as a route sees it: account, parameters, identifiers in the path, and whether the key is live."""
 
     account: Account
     params: Params
-    arguments: list[str]
+    identifiers: list[str]
     livemode: bool
 
     @property
     def id(self) -> str:
         """Return the identifier in the path."""
-        return self.arguments[0]
+        return self.identifiers[0]
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path, what answers it, and whether it keeps answers for idempotency keys."""
+    """A method and path, what it runs, and whether its responses are kept for idempotency keys."""
 
     method: str
     path: str
     run: Callable[[Call], Any]
-    idempotent: bool
+    is_idempotent: bool
 
 
 def _v1_endpoints(call: Call) -> Any:
-    found = [one.as_v1() for one in destinations.made(call.account, "v1")]
-    return page(found, call.params, destinations.V1_URL)
+    endpoints = [each.as_v1() for each in destinations.made_by(call.account, "v1")]
+    return page(endpoints, call.params, destinations.V1_URL)
 
 
 def _v2_destinations(call: Call) -> Any:
     include = sequence(call.params, "include")
-    found = [one.as_v2(include) for one in destinations.made(call.account, "v2")]
+    shown = [each.as_v2(include) for each in destinations.made_by(call.account, "v2")]
     start = integer(call.params, "page") or 0
-    return thin_page(found, destinations.V2_URL, call.params, start, page_limit(call.params, 20))
+    return thin_page(shown, destinations.V2_URL, call.params, start, page_limit(call.params, 20))
 
 
 def _v1_account(call: Call) -> Any:
@@ -151,7 +151,7 @@ _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
 
 _STREAM = "/v2/billing/meter_event_stream"
 ROUTES = [
-    Route(method, path, run, idempotent=method == "POST" and path != _STREAM)
+    Route(method, path, run, is_idempotent=method == "POST" and path != _STREAM)
     for (method, path), run in ((name.split(" "), run) for name, run in _TABLE)
 ]
 _FIXED = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}

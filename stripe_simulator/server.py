@@ -1,4 +1,4 @@
-"""From an HTTP request to the account and back: keys, idempotency, faults, the log, Stripe's error answers."""
+"""From an HTTP request to the account and back: API keys, idempotency, faults, the log, Stripe's errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stripe_simulator.control import control
@@ -28,36 +29,57 @@ _UNAUTHORIZED = (
 )
 
 
+@dataclass(slots=True)
+class _Incoming:
+    """One request of Stripe's API: its route (None: unknown), the identifiers in its path, and its place in the log."""
+
+    request: HttpRequest
+    route: Route | None
+    identifiers: list[str]
+    logged: LoggedRequest
+
+    def known_route(self) -> Route:
+        """Return the route.
+
+        Raises:
+            ApiError: 404 where the simulator has none for the path.
+        """
+        if self.route is None:
+            raise ApiError(
+                404,
+                f"Unrecognized request URL ({self.request.method}: {self.request.path}). "
+                "Please see https://stripe.com/docs.",
+            )
+        return self.route
+
+
 class Server:
-    """Handle requests, one at a time, on the event loop's thread; tests' threads are kept out by the account's lock."""
+    """The handler of requests, one at a time on the event loop's thread; the account's lock keeps other threads out."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._in_progress: set[str] = set()
+        self._keys_in_use: set[str] = set()
         self._tokens = 0.0
         self._tokens_at = time.monotonic()
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer any request."""
+        """Respond to any request."""
         try:
             if request.path.startswith("/_simulator"):
                 return control(self._simulator, request)
-            answer, logged = self._handle(request)
-            if answer.compute is None:
-                self._simulator.requests.by_status[f"{logged.route} {logged.status}"] += 1
-            return answer
+            logged, route, identifiers = self._log(request)
+            response = self._handle(_Incoming(request, route, identifiers, logged))
+            if response.compute is None:
+                self._count(logged)
+            return response
         except Exception as exc:  # a defect of the simulator: say so, where a dropped connection would say nothing
-            body = {
-                "error": {
-                    "type": "api_error",
-                    "message": f"The simulator failed: {type(exc).__name__}: {exc}",
-                }
-            }
-            return HttpResponse(500, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            message = f"The simulator failed: {type(exc).__name__}: {exc}"
+            body = _dump({"error": {"type": "api_error", "message": message}})
+            return HttpResponse(500, body, {"Content-Type": "application/json"})
 
-    def _handle(self, request: HttpRequest) -> tuple[HttpResponse, LoggedRequest]:
+    def _log(self, request: HttpRequest) -> tuple[LoggedRequest, Route | None, list[str]]:
         log = self._simulator.requests
-        route, arguments = find_route(request.method, request.path)
+        route, identifiers = find_route(request.method, request.path)
         log.total += 1
         name = f"{request.method} {route.path}" if route else "unknown"
         log.by_route[name] += 1
@@ -75,119 +97,105 @@ class Server:
             log.add(logged)
         if route is None:
             log.unknown.append(f"{request.method} {request.path}")
+        return logged, route, identifiers
+
+    def _count(self, logged: LoggedRequest) -> None:
+        self._simulator.requests.by_status[f"{logged.route} {logged.status}"] += 1
+
+    def _handle(self, incoming: _Incoming) -> HttpResponse:
+        request, logged = incoming.request, incoming.logged
         try:
             logged.params = _parameters(request)
             self._check_rate()
         except ApiError as exc:
-            return self._answer(logged, exc.status, _dump(exc.body()), exc.headers), logged
+            return _response(logged, exc.status, _dump(exc.body()), exc.headers)
         fault = self._simulator.faults.pick(request.method, request.path)
         if fault is None:
-            return self._perform(request, route, arguments, logged, None), logged
+            return self._perform(incoming)
         logged.fault = fault.kind
-        return self._with_fault(request, route, arguments, logged, fault), logged
+        return self._delay(incoming, fault) if fault.is_delay else self._fail(incoming, fault)
 
-    def _with_fault(
-        self,
-        request: HttpRequest,
-        route: Route | None,
-        arguments: list[str],
-        logged: LoggedRequest,
-        fault: Fault,
-    ) -> HttpResponse:
-        if fault.way == "delay":
-            key = logged.idempotency_key
-            if key is not None:
-                self._in_progress.add(key)
+    def _delay(self, incoming: _Incoming, fault: Fault) -> HttpResponse:
+        """Perform the request later; meanwhile its idempotency key is in use."""
+        key = incoming.logged.idempotency_key
+        if key is not None:
+            self._keys_in_use.add(key)
 
-            def late() -> HttpResponse:
-                self._in_progress.discard(key or "")
-                answer = self._perform(request, route, arguments, logged, None)
-                self._simulator.requests.by_status[f"{logged.route} {logged.status}"] += 1
-                return answer
+        def perform() -> HttpResponse:
+            self._keys_in_use.discard(key or "")
+            response = self._perform(incoming)
+            self._count(incoming.logged)
+            return response
 
-            return HttpResponse(delay_seconds=fault.seconds, compute=late)
-        if fault.after_effect:
-            performed = self._perform(request, route, arguments, logged, fault)
+        return HttpResponse(delay_seconds=fault.seconds, compute=perform)
+
+    def _fail(self, incoming: _Incoming, fault: Fault) -> HttpResponse:
+        logged, performed = incoming.logged, None
+        if fault.is_after_effect:
+            performed = self._perform(incoming, fault)
             if performed.status == 401:
                 return performed
-        elif fault.status is not None and fault.status >= 500:
-            self._save(request, route, logged, fault.status, _dump(fault.error()[1]))
-        logged.status = fault.status
-        if fault.way == "http":
-            status, body, headers = fault.error()
-            return self._answer(logged, status, _dump(body), headers)
-        if fault.way == "not_json_after_effect":
-            return self._answer(logged, 200, b"<html>proxy</html>", {"Content-Type": "text/html"})
-        return HttpResponse(cut=True, delay_seconds=fault.seconds if fault.way == "timeout" else 0)
+        elif fault.saved_status is not None:
+            self._save(incoming, fault.saved_status, fault.error_body())
+        response = fault.response(_headers(logged), performed)
+        logged.status = None if response.cut else response.status
+        return response
 
-    def _perform(
-        self,
-        request: HttpRequest,
-        route: Route | None,
-        arguments: list[str],
-        logged: LoggedRequest,
-        fault: Fault | None,
-    ) -> HttpResponse:
-        """Check the key, replay or run the route, and save the answer (a fault's status instead, where it has one)."""
-        account = self._simulator.account
-        saved_status, headers = 0, {}
+    def _perform(self, incoming: _Incoming, fault: Fault | None = None) -> HttpResponse:
+        """Check the key, replay or run the route, and save the response; a 5xx of a fault is saved in its place."""
+        account, logged = self._simulator.account, incoming.logged
+        headers: dict[str, str] = {}
         with account.lock:
             try:
                 account.catch_up()
-                livemode = self._authenticate(request)
-                if route is None:
-                    raise ApiError(
-                        404,
-                        f"Unrecognized request URL ({request.method}: {request.path}). Please see https://stripe.com/docs.",
-                    )
-                replay = self._replay(request, route, logged)
+                livemode = self._authenticate(incoming.request)
+                route = incoming.known_route()
+                replay = self._replay(incoming, route)
                 if replay is not None:
                     return replay
-                with account._as_request(logged.request_id, logged.idempotency_key):
-                    result = route.run(Call(account, logged.params, arguments, livemode))
-                paths = sequence(logged.params, "expand") if route.path.startswith("/v1") else []
-                if paths:
-                    result = account.expand(result, [str(path) for path in paths])
-                status, body = 200, _dump(result)
-                saved_status = status
+                with account.as_request(logged.request_id, logged.idempotency_key):
+                    result = route.run(Call(account, logged.params, incoming.identifiers, livemode))
+                if route.path.startswith("/v1"):
+                    account.expand(result, [str(path) for path in sequence(logged.params, "expand")])
+                status, body, is_saved = 200, _dump(result), True
             except ApiError as exc:
-                status, body, headers = exc.status, _dump(exc.body()), exc.headers
+                status, body, is_saved, headers = exc.status, _dump(exc.body()), exc.saved, exc.headers
                 logged.error = exc.body()["error"]
-                saved_status = status if exc.saved else 0
-        if saved_status:
-            if fault is not None and fault.status is not None and fault.status >= 500:
-                self._save(request, route, logged, fault.status, _dump(fault.error()[1]))
-            else:
-                self._save(request, route, logged, status, body)
-        return self._answer(logged, status, body, headers)
+        if is_saved and fault is not None and fault.saved_status is not None:
+            self._save(incoming, fault.saved_status, fault.error_body())
+        elif is_saved:
+            self._save(incoming, status, body)
+        return _response(logged, status, body, headers)
 
-    def _replay(self, request: HttpRequest, route: Route, logged: LoggedRequest) -> HttpResponse | None:
+    def _replay(self, incoming: _Incoming, route: Route) -> HttpResponse | None:
+        request, logged = incoming.request, incoming.logged
         key = logged.idempotency_key
-        if key is None or not route.idempotent:
+        if key is None or not route.is_idempotent:
             return None
-        if key in self._in_progress:
+        if key in self._keys_in_use:
             raise ApiError(
                 409,
                 "There is currently another in-progress request using this Idempotent Key.",
                 type="idempotency_error",
                 code="idempotency_key_in_use",
             )
-        account = self._simulator.account
-        saved = self._simulator.idempotency_keys.find(key, request.path, request.body, logged.params, account.now())
+        now = self._simulator.account.now()
+        saved = self._simulator.idempotency_keys.find(key, request.path, request.body, logged.params, now)
         if saved is None:
             return None
         logged.replayed = True
-        return self._answer(logged, saved.status, saved.answer, {"Idempotent-Replayed": "true"})
+        return _response(logged, saved.status, saved.body, {"Idempotent-Replayed": "true"})
 
-    def _save(self, request: HttpRequest, route: Route | None, logged: LoggedRequest, status: int, body: bytes) -> None:
+    def _save(self, incoming: _Incoming, status: int, body: bytes) -> None:
+        request, route, logged = incoming.request, incoming.route, incoming.logged
         key = logged.idempotency_key
-        if key is None or route is None or not route.idempotent:
+        if key is None or route is None or not route.is_idempotent:
             return
         if route.path.startswith("/v2") and status >= 400:
             return
         expires = self._simulator.account.now() + KEPT_SECONDS
-        answer = SavedResponse(request.path, request.body, logged.params, status, body, expires)
-        self._simulator.idempotency_keys.save(key, answer)
+        response = SavedResponse(request.path, request.body, logged.params, status, body, expires)
+        self._simulator.idempotency_keys.save(key, response)
 
     def _authenticate(self, request: HttpRequest) -> bool:
         """Check the key and say whether it is a live one; the stream takes session tokens only.
@@ -230,13 +238,17 @@ class Server:
             )
         self._tokens -= 1
 
-    def _answer(self, logged: LoggedRequest, status: int, body: bytes, headers: dict[str, str]) -> HttpResponse:
-        logged.status = status
-        answered = {"Content-Type": "application/json", "Request-Id": logged.request_id}
-        if logged.idempotency_key is not None:
-            answered["Idempotency-Key"] = logged.idempotency_key
-        answered.update(headers)
-        return HttpResponse(status, body, answered)
+
+def _headers(logged: LoggedRequest) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Request-Id": logged.request_id}
+    if logged.idempotency_key is not None:
+        headers["Idempotency-Key"] = logged.idempotency_key
+    return headers
+
+
+def _response(logged: LoggedRequest, status: int, body: bytes, headers: dict[str, str]) -> HttpResponse:
+    logged.status = status
+    return HttpResponse(status, body, _headers(logged) | headers)
 
 
 def _parameters(request: HttpRequest) -> Params:

@@ -1,4 +1,4 @@
-"""The switches where Stripe's behaviour is uncertain, or where a test wants the harder variant."""
+"""The settings: how the simulator behaves where Stripe's behaviour is not certain, or can be easier or harder."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from typing import Any, Literal
 
 @dataclass
 class Settings:
-    """Hold what a test may switch; every default is what stripe-facts.md takes for likely. Seconds are simulated.
-
-    - `most_recent`: which event of an hour window counts: the one that arrived last, or the one with the greatest
-      `timestamp` (a tie goes to the later arrival).
-    - `identifier_window_seconds`: how long an identifier is remembered; afterwards a resend is accepted again.
-    - `duplicate_code`: the `code` in v1's answer to a duplicate identifier (None, or `duplicate_meter_event`).
-    - `stream_duplicates`: a duplicate on the stream is silently dropped, or named in an error report.
-    - `ingestion_lag_seconds`: how long after its arrival an event shows in summaries and invoices.
-    - `error_report_delay_seconds`, `error_report_samples`: when a report comes, and how many samples per error type.
-    - `session_expired_type`: `type` in the stream's 401; with `invalid_request_error` stripe-python raises
-      AuthenticationError without a code instead of TemporarySessionExpiredError.
-    - `stream_in_sandbox`: whether a test key may open a meter event session.
-    - `search_lag_seconds`: how long a new or changed customer is missing from search
-      (https://docs.stripe.com/search#data-freshness).
-    - `invoice_draft_seconds`: how long after its period an invoice stays a draft that still takes usage.
-    """
+    """The behaviour of an account; every default is what is likely of Stripe. Seconds are of the simulator's clock."""
 
     most_recent: Literal["arrival", "timestamp"] = "arrival"
+    """Which event of an hour (or day) counts on a meter with a window: the one that arrived last, or the one with the
+    greatest `timestamp` (of equal ones the one that arrived last)."""
     identifier_window_seconds: float = 24 * 3600
+    """How long a meter event's identifier is remembered; after that the same identifier is accepted again."""
     duplicate_code: str | None = None
+    """The `code` of v1's 400 for a duplicate identifier: None, or for instance `duplicate_meter_event`."""
     stream_duplicates: Literal["dropped", "reported"] = "dropped"
+    """Whether a duplicate on the stream is dropped in silence, or named in an error report."""
     ingestion_lag_seconds: float = 0
+    """How long after its arrival a meter event shows in summaries and invoices."""
     error_report_delay_seconds: float = 0
+    """How long after a refused stream event its error report comes."""
     error_report_samples: int = 3
+    """How many sample errors a report has for each error type."""
     session_expired_type: str = "temporary_session_expired"
+    """The `type` of the stream's 401 for an expired session. With `invalid_request_error` stripe-python raises
+    AuthenticationError without a code in place of TemporarySessionExpiredError."""
     stream_in_sandbox: bool = True
+    """Whether a test key may open a meter event session."""
     search_lag_seconds: float = 0
+    """How long a new or changed customer is missing from search (https://docs.stripe.com/search#data-freshness)."""
     invoice_draft_seconds: int = 3600
+    """How long after the end of its period an invoice stays a draft, which still takes usage."""
 
     def update(self, changes: dict[str, Any]) -> None:
         """Change some settings by name.

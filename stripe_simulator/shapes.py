@@ -20,9 +20,8 @@ def in_version(event: StripeObject, api_version: str | None) -> StripeObject:
     """Return a snapshot event in the shape of an API version (None: the current one)."""
     if api_version is None:
         return event
-    shown = copied(event) if api_version >= FIRST_CURRENT_VERSION else older_shape(event)
-    shown["api_version"] = api_version
-    return dict(shown)
+    shaped = copied(event) if api_version >= FIRST_CURRENT_VERSION else older_shape(event)
+    return shaped | {"api_version": api_version}
 
 
 def older_shape(event: StripeObject) -> StripeObject:
@@ -33,20 +32,20 @@ def older_shape(event: StripeObject) -> StripeObject:
     return older
 
 
-def _make_older(thing: Any) -> None:
-    if not isinstance(thing, dict):
+def _make_older(node: Any) -> None:
+    if not isinstance(node, dict):
         return
-    if thing.get("object") == "subscription":
-        items = thing["items"]["data"]
-        thing["current_period_start"] = max((item["current_period_start"] for item in items), default=None)
-        thing["current_period_end"] = min((item["current_period_end"] for item in items), default=None)
+    if node.get("object") == "subscription":
+        items = node["items"]["data"]
+        node["current_period_start"] = max((item["current_period_start"] for item in items), default=None)
+        node["current_period_end"] = min((item["current_period_end"] for item in items), default=None)
         for item in items:
             del item["current_period_start"], item["current_period_end"]
-    elif thing.get("object") == "invoice":
-        parent = thing.pop("parent") or {}
-        thing["subscription"] = (parent.get("subscription_details") or {}).get("subscription")
-        thing["paid"] = thing["status"] == "paid"
-    for value in thing.values():
+    elif node.get("object") == "invoice":
+        parent = node.pop("parent") or {}
+        node["subscription"] = (parent.get("subscription_details") or {}).get("subscription")
+        node["paid"] = node["status"] == "paid"
+    for value in node.values():
         _make_older(value)
 
 

@@ -1,4 +1,4 @@
-"""A running simulator: the account, the clock, the faults, the log, and the HTTP server in a thread of its own."""
+"""A running simulator: the account, the clock, the faults, the log, and the HTTP server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CATCH_UP_SECONDS = 0.5
 
 
 class Simulator:
-    """Everything a test touches. All of it may be used from any thread while the server runs.
+    """A simulated Stripe: everything that a test touches. Any thread may use all of it while the server runs.
 
     `calls_per_second` limits calls in real seconds (None: no limit); `base_url` is known once it runs.
     """
@@ -71,21 +71,28 @@ class Simulator:
             lambda: HttpProtocol(handler, self._connections), host, port, backlog=1024, reuse_address=True
         )
         bound_host, bound_port = server.sockets[0].getsockname()[:2]
-        reachable = "127.0.0.1" if ip_address(bound_host).is_unspecified else bound_host
-        self.base_url = f"http://{reachable}:{bound_port}"
+        self.base_url = f"http://{_reachable(bound_host)}:{bound_port}"
         self.account.public_url = self.base_url
         self._keep_time(loop)
         return server
 
     def _keep_time(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what falls due while real time passes and nobody calls."""
-        self.account.catch_up()
         loop.call_later(_CATCH_UP_SECONDS, self._keep_time, loop)
+        self.account.catch_up()
 
     def drop_connections(self) -> None:
         """Reset every open connection; call it on the event loop's thread."""
         for connection in list(self._connections):
             connection.abort()
+
+
+def _reachable(host: str) -> str:
+    """Return the host of a URL that reaches a listener: this machine's own address where it listens on all of them."""
+    address = ip_address(host)
+    if address.version == 4:
+        return "127.0.0.1" if address.is_unspecified else host
+    return "[::1]" if address.is_unspecified else f"[{host}]"
 
 
 @contextmanager

@@ -144,8 +144,8 @@ class Subscriptions(Resource):
             prices = [item["price"]["id"] for item in subscription["items"]["data"]]
             return shown and customer in (None, subscription["customer"]) and (price is None or price in prices)
 
-        found = [subscription for subscription in reversed(self.objects.values()) if wanted(subscription)]
-        return copied(page(found, params, URL))
+        matching = [subscription for subscription in reversed(self.objects.values()) if wanted(subscription)]
+        return copied(page(matching, params, URL))
 
     def update(self, subscription_id: str, params: Params) -> StripeObject:
         """Change `cancel_at_period_end`, `cancel_at`, `pause_collection`, `metadata`, `description`, `items`.

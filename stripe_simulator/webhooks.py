@@ -1,4 +1,4 @@
-"""Webhooks: who gets which events, signed how, and what is waiting to be delivered.
+"""Webhooks: who gets which events, how they are signed, and which deliveries wait.
 
 In manual mode (the default) deliveries wait in a queue until a test takes them and delivers them itself: in any order,
 late, twice. In automatic mode `Dispatcher` posts them and retries on the simulator's clock.
@@ -41,7 +41,7 @@ def sign(payload: bytes, secret: str | list[str], timestamp: int | None = None) 
 
 @dataclass
 class Attempt:
-    """One try to deliver: when (Unix seconds of the simulator), and the answer's status or why there was none."""
+    """One attempt to deliver: when (Unix seconds of the simulator), and the response's status or why there was none."""
 
     at: float
     status: int | None
@@ -77,7 +77,7 @@ class Delivery:
 
     @property
     def delivered(self) -> bool:
-        """Say whether an attempt was answered with a 2xx; everything else, redirects too, is a failure."""
+        """Say whether an attempt got a 2xx; everything else, redirects too, is a failure."""
         return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
 
     def event(self) -> StripeObject:
@@ -86,11 +86,11 @@ class Delivery:
         return parsed
 
     def record(self, status: int | None, error: str | None = None) -> None:
-        """Note the answer of an attempt a test made itself (None and a reason where there was no answer)."""
+        """Note the response to an attempt that a test made itself (None and a reason where there was none)."""
         self.attempts.append(Attempt(self.destination.now(), status, error))
 
     def summary(self) -> dict[str, Any]:
-        """Return what the control interface shows of it."""
+        """Return what the control API shows of it."""
         return {
             "id": self.id,
             "event_id": self.event_id,
@@ -104,7 +104,7 @@ class Delivery:
 
 @synchronized
 class Webhooks(Resource):
-    """Keep destinations and deliveries. `deliveries` has all of them, `waiting` those nobody has taken."""
+    """The account's destinations and deliveries: `deliveries` has all, `waiting` those that nobody has taken."""
 
     resource_name = "webhook endpoint"
 
@@ -169,8 +169,10 @@ class Webhooks(Resource):
         for destination in self.destinations.values():
             if not destination.wants(event["type"], payload):
                 continue
-            shown = in_version(event, destination.api_version) if payload == "snapshot" else event
-            body = json.dumps({**shown, "pending_webhooks": 1} if payload == "snapshot" else shown, indent=2).encode()
+            content = event
+            if payload == "snapshot":
+                content = in_version(event, destination.api_version) | {"pending_webhooks": 1}
+            body = json.dumps(content, indent=2).encode()
             delivery = self.make_delivery(destination, event["id"], event["type"], body)
             self._by_event.setdefault(event["id"], []).append(delivery)
 
@@ -194,12 +196,12 @@ class Webhooks(Resource):
 
     def resend(self, event_id: str) -> list[Delivery]:
         """Queue an event again for every destination that got it, as a resend by hand does."""
-        again = [
-            self.make_delivery(old.destination, event_id, old.event_type, old.body)
-            for old in list(self._by_event.get(event_id, ()))
+        deliveries = [
+            self.make_delivery(first.destination, event_id, first.event_type, first.body)
+            for first in list(self._by_event.get(event_id, ()))
         ]
-        self._by_event.setdefault(event_id, []).extend(again)
-        return again
+        self._by_event.setdefault(event_id, []).extend(deliveries)
+        return deliveries
 
     # --- manual mode
 
@@ -211,7 +213,7 @@ class Webhooks(Resource):
 
     @unlocked
     def deliver(self, delivery: Delivery, url: str | None = None) -> int | None:
-        """Post a delivery over HTTP once, record the attempt and return the status (None: no answer)."""
+        """Post a delivery over HTTP once, record the attempt and return the status (None: no response)."""
         from stripe_simulator.dispatcher import post
 
         status, error = post(url or delivery.url, delivery.body, delivery.headers())
@@ -243,6 +245,10 @@ class Webhooks(Resource):
         if dispatcher is not None:
             dispatcher.close()
 
+    def scheduled_count(self) -> int:
+        """Return how many deliveries wait for the time of their next attempt (0 in manual mode)."""
+        return self._dispatcher.scheduled_count() if self._dispatcher is not None else 0
+
     # --- what /v1/events shows
 
     def all_delivered(self, event_id: str) -> bool:
@@ -250,5 +256,5 @@ class Webhooks(Resource):
         return all(delivery.delivered for delivery in self._by_event.get(event_id, ()))
 
     def pending_count(self, event_id: str) -> int:
-        """Return how many destinations have yet to answer an event with 2xx."""
+        """Return how many destinations have yet to accept an event with a 2xx."""
         return sum(not delivery.delivered for delivery in self._by_event.get(event_id, ()))
