@@ -13,6 +13,8 @@ import pytest
 from billing.stripe_gateway.calls import StripeGateway
 from stripe_simulator import Simulator
 
+pytest_plugins = ["tests.support.run", "tests.support.fixtures"]
+
 # A sandbox counts asynchronously; Stripe names no time, minutes are usual.
 SUMMARY_SECONDS = 600
 
