@@ -10,37 +10,46 @@ from pathlib import Path
 
 import pytest
 
+from billing.meters import METERS, Formula
+
 ROOT = Path(__file__).parents[2]
 
 # Names that are words of DynamoDB's or Python's own, or no identifiers at all.
-NEW_METERS = {"pressure_readings": "sum", "api-calls": "sum", "value": "last", "count": "last"}
+NEW_METERS: dict[str, Formula] = {"pressure_readings": "sum", "api-calls": "sum", "value": "last", "count": "last"}
 
 PROGRAM = """
 import os
 from datetime import UTC, datetime
 from billing import record_usage
 from billing.meters import METERS
+from billing.tables.usage import refuse_reported
 from billing.usage.reading import totals, usage_between
-from programs.local import dynamodb_local, tables
+from programs.local import dynamodb_local
 from programs.local.stack import running_stack
 from stripe_simulator import running_simulator
 
 endpoint = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
-start, end = datetime(2026, 11, 23, 8, 5, tzinfo=UTC), datetime(2026, 11, 23, 10, tzinfo=UTC)
-tables.create_tables(tables.client_for(endpoint))
-with running_simulator() as simulator, running_stack(simulator, endpoint, start=start) as stack:
+at, start, end = (datetime(2026, 11, 23, *clock, tzinfo=UTC) for clock in ((8, 5), (8, 0), (10, 0)))
+dynamodb_local.create_tables(dynamodb_local.client_for(endpoint))
+with running_simulator() as simulator, running_stack(simulator, endpoint, start=at) as stack:
     stack.subscribe("acme")
     stack.deliver_all()
     for number, meter in enumerate(METERS):
-        record_usage("acme", meter.event_name, 10 + number, start)
+        record_usage("acme", meter.event_name, 10 + number, at)
     stack.advance(hours=1)
     assert stack.meter()["settled"] == 1
     for meter in METERS:
-        record_usage("acme", meter.event_name, 100, start)
+        record_usage("acme", meter.event_name, 100, at)
     assert stack.meter()["settled"] == 1
-    assert stack.differences(["acme"], start.replace(minute=0), end) == []
-    for name, total in totals(usage_between("acme", start.replace(minute=0), end)).items():
-        print(name, total.counted, total.reported)
+    assert stack.differences(["acme"], start, end) == []
+    counts = totals(usage_between("acme", start, end))
+    for number, meter in enumerate(METERS):
+        total = counts[meter.event_name]
+        print("total", number, meter.event_name, total.counted, total.reported)
+    for meter in METERS:
+        assert refuse_reported(stack.usage("acme", "2026-11-23T08:00:00Z"), meter.event_name, "meter_event_x: refused")
+    (hour,) = usage_between("acme", start, end)
+    assert (hour.state, hour.reported) == ("refused", {}), hour
 """
 
 
@@ -49,16 +58,26 @@ def layer(tmp_path: Path) -> Path:
     """Return a copy of the layer with more meters, each added as a contributor does."""
     folder = tmp_path / "billing"
     shutil.copytree(ROOT / "layers" / "billing", folder)
-    meters, usage = folder / "billing" / "meters.py", folder / "billing" / "tables" / "usage.py"
-    line = '    Meter("temperature_readings", "sum", "Temperature readings"),\n'
-    lines = "".join(f'    Meter("{name}", "{formula}", "{name}"),\n' for name, formula in NEW_METERS.items())
-    meters.write_text(meters.read_text().replace(line, line + lines))
-    line = "    temperature_readings = NumberAttribute(null=True)\n"
-    lines = "".join(
-        f'    new_{number} = NumberAttribute(attr_name="{name}", null=True)\n' for number, name in enumerate(NEW_METERS)
+    insert(
+        folder / "billing" / "meters.py",
+        [f'    Meter("{name}", "{formula}", "{name}"),\n' for name, formula in NEW_METERS.items()],
+        after="METERS = (\n",
     )
-    usage.write_text(usage.read_text().replace(line, line + lines))
+    insert(
+        folder / "billing" / "tables" / "usage.py",
+        [
+            f'    new_{number} = NumberAttribute(attr_name="{name}", null=True)\n'
+            for number, name in enumerate(NEW_METERS)
+        ],
+        after="    temperature_readings = NumberAttribute(null=True)\n",
+    )
     return folder
+
+
+def insert(path: Path, lines: list[str], *, after: str) -> None:
+    text = path.read_text()
+    assert text.count(after) == 1
+    path.write_text(text.replace(after, after + "".join(lines)))
 
 
 def test_more_meters_are_billed_when_each_has_its_two_lines(layer: Path, dynamodb_endpoint: str) -> None:
@@ -72,12 +91,9 @@ def test_more_meters_are_billed_when_each_has_its_two_lines(layer: Path, dynamod
     run = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=layer, capture_output=True, text=True)
 
     assert run.returncode == 0, run.stderr[-3000:]
-    counted = [line.split() for line in run.stdout.splitlines() if not line.startswith("{")]
-    assert counted == [
-        ["active_sensors", "100", "100"],
-        ["temperature_readings", "111", "111"],
-        ["pressure_readings", "112", "112"],
-        ["api-calls", "113", "113"],
-        ["value", "100", "100"],
-        ["count", "100", "100"],
-    ]
+    rows = [line.split()[1:] for line in run.stdout.splitlines() if line.startswith("total ")]
+    formulas = {meter.event_name: meter.formula for meter in METERS} | NEW_METERS
+    assert {name for _, name, _, _ in rows} == formulas.keys()
+    for number, name, counted, reported in rows:
+        total = 110 + int(number) if formulas[name] == "sum" else 100
+        assert (int(counted), int(reported)) == (total, total), name
