@@ -27,7 +27,7 @@ from typing import Any
 
 from programs.benchmarks.metering_ways import STRIPE_KEY
 from programs.local import dynamodb_local, tables
-from stripe_simulator.client import SimulatorClient
+from stripe_simulator import SimulatorClient
 
 ORGANIZATIONS = 2_100
 # The plain way and the floor are measured over fewer hours: what they cost for one does not depend on how many.

@@ -40,8 +40,7 @@ from programs.benchmarks.webhook_ways import (
     without_claims,
 )
 from programs.local import dynamodb_local, tables
-from stripe_simulator import sign
-from stripe_simulator.client import SimulatorClient
+from stripe_simulator import SimulatorClient, sign
 
 READS = ("GetItem", "BatchGetItem", "Query")
 Handler = Callable[[dict[str, Any]], int]

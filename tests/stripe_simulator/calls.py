@@ -8,8 +8,7 @@ from typing import Any
 
 import stripe
 
-from stripe_simulator import Simulator
-from stripe_simulator.clock import rfc3339
+from stripe_simulator import Simulator, rfc3339
 from tests.stripe_simulator.moments import NOON
 
 

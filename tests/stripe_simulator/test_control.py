@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from stripe_simulator.client import SimulatorClient, SimulatorError
+from stripe_simulator import SimulatorClient, SimulatorError
 from tests.stripe_simulator.moments import NOON
 
 pytestmark = pytest.mark.enable_socket

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from stripe_simulator import Simulator
-from stripe_simulator.clock import rfc3339
+from stripe_simulator import Simulator, rfc3339
 from tests.stripe_simulator.calls import stream, v2_event
 from tests.stripe_simulator.moments import HOUR, NOON
 

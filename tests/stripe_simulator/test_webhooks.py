@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from stripe_simulator import Simulator, sign
-from stripe_simulator.shapes import with_expanded
+from stripe_simulator import Simulator, sign, with_expanded
 from tests.stripe_simulator.moments import HOUR
 
 pytestmark = pytest.mark.enable_socket

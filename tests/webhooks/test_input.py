@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from functions.stripe_webhook import app
 from programs.local.stack import SNAPSHOT_SECRET, Stack
-from stripe_simulator import Simulator, sign
-from stripe_simulator.shapes import older_shape, with_expanded
+from stripe_simulator import Simulator, older_shape, sign, with_expanded
 from tests.support.calls import Calls
 from tests.webhooks.conftest import Output
 
