@@ -35,5 +35,6 @@ def test_every_meters_name_fits_into_an_identifier_that_can_be_read(meter: Meter
     total = parse_identifier(identifier("acme", meter.event_name, EIGHT, 1, 7))
 
     assert len(longest) <= IDENTIFIER_LENGTH
+    assert len(longest.partition(":")[0]) >= len("sha256-") + 16, "too few digits to tell organisations apart"
     assert total is not None
     assert (total.organization_id, total.event_name) == ("acme", meter.event_name)
