@@ -1,7 +1,7 @@
 # Every target makes the environment it needs: a Python (3.11 to 3.14) and PyPI are enough. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment quick test test-deep test-mutants test-sam verify-stripe demo lock format \
+.PHONY: help environment lint quick test test-deep test-mutants test-sam verify-stripe demo lock format \
 	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -27,10 +27,7 @@ environment: $(ENVIRONMENT) ## Make .venv from uv.lock (every other target does 
 
 # ---------------------------------------------------------------------------------------------------- checks and tests
 
-test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and run the tests
-	ruff format --check --quiet .
-	ruff check --quiet .
-	mypy
+test: lint ## Run every check, and all tests but those that take minutes or need Docker
 	$(UV) lock --check --quiet
 	$(EXPORT_REQUIREMENTS) | diff layers/dependencies/requirements.txt - || (echo "run: make lock" && false)
 	sam validate --lint
@@ -38,11 +35,14 @@ test: $(ENVIRONMENT) ## Check formatting, lint, types, locks and template, and r
 	$(PYTEST) -m "not sam_local and not deep"
 	@echo "Not run here: the built functions in the Lambda image (make test-sam, needs Docker); make test-deep"
 
-quick: $(ENVIRONMENT) ## Lint, types and the tests that need no database: the loop of a working day
+quick: lint ## Lint, types and the tests that need no database: the loop of a working day
+	$(PYTEST) -q -m "not dynamodb_local and not sam_local and not deep"
+
+lint: $(ENVIRONMENT) ## Check formatting, lint, types, and who imports whom
 	ruff format --check --quiet .
 	ruff check --quiet .
 	mypy
-	$(PYTEST) -q -m "not dynamodb_local and not sam_local and not deep"
+	lint-imports --no-logo --no-cache
 
 test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"

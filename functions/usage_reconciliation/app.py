@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-
 from billing import telemetry
-from billing.reconciliation.invocation import carry_out
+from billing.reconciliation.invocation import carry_out, process_messages
 from billing.reconciliation.requests import enqueue, read_request
 from billing.settings import reconciliation_queue_url
 from billing.time_limit import may_continue
@@ -26,18 +23,10 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     """
     try:
         if isinstance(event, Mapping) and "Records" in event:
-            return _process_messages(event, context)
+            return process_messages(event, context, may_continue(context))
         request = read_request(event if isinstance(event, Mapping) else {})
         if reconciliation_queue_url():
             return {"enqueued": enqueue(request)}
         return carry_out(request, may_continue(context)).as_dict()
     finally:
         telemetry.flush()
-
-
-def _process_messages(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    def carry_out_message(record: SQSRecord) -> None:
-        carry_out(read_request(record.json_body), may_continue(context))
-
-    response: Any = process_partial_response(dict(event), carry_out_message, BatchProcessor(EventType.SQS), context)
-    return dict(response)

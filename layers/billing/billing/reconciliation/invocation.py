@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from billing import clock
 from billing.errors import ConfigurationError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
-from billing.reconciliation.requests import ComparisonRequest, enqueue
+from billing.reconciliation.requests import ComparisonRequest, enqueue, read_request
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meters import list_meters
@@ -50,6 +54,16 @@ def carry_out(
     count("drift_units", summary.drift_units)
     logger.info("Comparison ended", extra=summary.as_dict())
     return summary
+
+
+def process_messages(event: Any, context: Any, may_continue: Callable[[], bool]) -> dict[str, Any]:
+    """Carry out the requests of a batch of messages; return which messages are to come again."""
+
+    def process(record: SQSRecord) -> None:
+        carry_out(read_request(record.json_body), may_continue)
+
+    response: Any = process_partial_response(event, process, BatchProcessor(EventType.SQS), context)
+    return dict(response)
 
 
 def _meter_ids(gateway: StripeGateway, only: str | None) -> dict[str, str]:
