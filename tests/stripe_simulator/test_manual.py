@@ -1,4 +1,4 @@
-"""docs/stripe-simulator.md lists what the simulator has, no more and no less."""
+"""The simulator's two pages in docs/ list what the simulator has, no more and no less."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from stripe_simulator.control import ACTIONS
 from stripe_simulator.faults import KINDS
 from stripe_simulator.routes import ROUTES
 
-MANUAL = (Path(__file__).parents[2] / "docs" / "stripe-simulator.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [(DOCS / name).read_text(encoding="utf-8") for name in ("stripe-simulator-routes.md", "stripe-simulator.md")]
 
 
 def section(title: str) -> str:
     """Return the text below a heading of the second level."""
-    return MANUAL.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return (
+        next(page for page in PAGES if f"\n## {title}\n" in page).partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    )
 
 
 def first_cells(title: str) -> list[str]:
