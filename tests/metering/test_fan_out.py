@@ -34,24 +34,24 @@ class Queue:
         self.stack, self.sqs, self.url = stack, sqs, url
 
     def receive(self) -> list[Any]:
-        answer = self.sqs.receive_message(
+        response = self.sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
         )
-        return answer.get("Messages", [])
+        return response.get("Messages", [])
 
     def event(self, *bodies: Any) -> dict[str, Any]:
         return {"Records": [record(str(number), json.dumps(body)) for number, body in enumerate(bodies)]}
 
     def process(self, context: Any = None) -> int:
-        """Work off messages, one an invocation, until there are none; return how many there were."""
-        worked_off = 0
+        """Process messages, one an invocation, until there are none; return how many there were."""
+        processed = 0
         while messages := self.receive():
             for message in messages:
                 event = {"Records": [record(message["MessageId"], message["Body"])]}
                 assert self.stack.metering_app.worker(event, context) == {"batchItemFailures": []}
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-                worked_off += 1
-        return worked_off
+                processed += 1
+        return processed
 
 
 @pytest.fixture

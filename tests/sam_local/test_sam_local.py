@@ -75,11 +75,11 @@ class Sam:
             timeout=180,
         )
         assert ran.returncode == 0, ran.stderr
-        answers = [line for line in ran.stdout.splitlines() if line.startswith(("{", "["))]
-        assert answers, ran.stderr
-        answer = json.loads(answers[-1])
-        assert not (isinstance(answer, dict) and "errorMessage" in answer), answer
-        return answer
+        responses = [line for line in ran.stdout.splitlines() if line.startswith(("{", "["))]
+        assert responses, ran.stderr
+        response = json.loads(responses[-1])
+        assert not (isinstance(response, dict) and "errorMessage" in response), response
+        return response
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +126,8 @@ def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = N
     """Make an HTTP request; return the status and the parsed body."""
     request = urllib.request.Request(url, body, headers or {}, method="GET" if body is None else "POST")
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
@@ -153,9 +153,9 @@ def test_the_metering_function_sends_the_hour_that_is_due(sam: Sam, servers: Loc
 
 
 def test_the_worker_finds_nothing_left_of_its_shard(sam: Sam) -> None:
-    answer = sam.invoke("UsageMeteringWorkerFunction", EVENTS / "usage_metering" / "shard_message.json")
+    response = sam.invoke("UsageMeteringWorkerFunction", EVENTS / "usage_metering" / "shard_message.json")
 
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
 
 
 def test_the_reconciliation_function_finds_stripe_and_the_table_equal(sam: Sam) -> None:
@@ -165,24 +165,24 @@ def test_the_reconciliation_function_finds_stripe_and_the_table_equal(sam: Sam) 
 
 
 def test_the_reconciliation_function_works_off_a_message(sam: Sam) -> None:
-    answer = sam.invoke("UsageReconciliationFunction", EVENTS / "usage_reconciliation" / "meter_message.json")
+    response = sam.invoke("UsageReconciliationFunction", EVENTS / "usage_reconciliation" / "meter_message.json")
 
-    assert answer == {"batchItemFailures": []}
+    assert response == {"batchItemFailures": []}
 
 
 def test_the_billing_api_answers(sam: Sam) -> None:
-    answer = sam.invoke("BillingApiFunction", EVENTS / "billing_api" / "get_usage.json")
+    response = sam.invoke("BillingApiFunction", EVENTS / "billing_api" / "get_usage.json")
 
-    assert answer["statusCode"] == 200, answer["body"]
+    assert response["statusCode"] == 200, response["body"]
 
 
 def test_the_webhook_function_takes_an_event_that_is_signed_now(sam: Sam) -> None:
     body = event_body(EVENTS / "stripe" / "customer_subscription_updated.json", int(time.time()))
     event = http_event(body, sign(body, secret_of(body)), base64_encoded=True)
 
-    answer = sam.invoke("StripeWebhookFunction", event)
+    response = sam.invoke("StripeWebhookFunction", event)
 
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"outcome": "processed"})
+    assert (response["statusCode"], json.loads(response["body"])) == (200, {"outcome": "processed"})
 
 
 def test_make_invoke_webhook_signs_and_pipes(sam: Sam) -> None:
@@ -203,8 +203,8 @@ def test_make_invoke_webhook_signs_and_pipes(sam: Sam) -> None:
     )
 
     assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout.splitlines()[-1])
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"outcome": "ignored"})
+    response = json.loads(ran.stdout.splitlines()[-1])
+    assert (response["statusCode"], json.loads(response["body"])) == (200, {"outcome": "ignored"})
 
 
 @pytest.mark.parametrize("path", sorted((EVENTS / "stripe").glob("*.json")), ids=lambda path: path.stem)
@@ -212,10 +212,10 @@ def test_every_stripe_event_passes_the_gateway(gateway: str, path: Path) -> None
     body = event_body(path, int(time.time()))
     headers = {"Content-Type": "application/json", "Stripe-Signature": sign(body, secret_of(body))}
 
-    status, answer = call(f"{gateway}/stripe/webhook", body, headers)
+    status, response = call(f"{gateway}/stripe/webhook", body, headers)
 
-    assert status == 200, answer
-    assert answer["outcome"] in ("processed", "duplicate", "ignored")
+    assert status == 200, response
+    assert response["outcome"] in ("processed", "duplicate", "ignored")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Stripe-Signature": "t=1,v1=00"}], ids=["unsigned", "wrong"])
@@ -225,10 +225,10 @@ def test_a_wrong_signature_gets_400_through_the_gateway(
     body = event_body(EVENTS / "stripe" / "customer_subscription_deleted.json", int(time.time()))
     before = len(servers.simulator.requests)
 
-    status, answer = call(f"{gateway}/stripe/webhook", body, {"Content-Type": "application/json", **headers})
+    status, response = call(f"{gateway}/stripe/webhook", body, {"Content-Type": "application/json", **headers})
 
     assert status == 400
-    assert set(answer) == {"error"}
+    assert set(response) == {"error"}
     assert len(servers.simulator.requests) == before
 
 
@@ -255,7 +255,7 @@ def test_the_billing_api_answers_through_the_gateway(gateway: str, path: Path) -
     event = json.loads(path.read_text(encoding="utf-8"))
     body = event["body"].encode() if "body" in event else None
 
-    status, answer = call(f"{gateway}{event['rawPath']}", body, {"Content-Type": "application/json"})
+    status, response = call(f"{gateway}{event['rawPath']}", body, {"Content-Type": "application/json"})
 
-    assert status == (200 if body is None else 201), answer
-    assert answer.get("organization_id", ORGANIZATION) == ORGANIZATION
+    assert status == (200 if body is None else 201), response
+    assert response.get("organization_id", ORGANIZATION) == ORGANIZATION

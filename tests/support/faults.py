@@ -39,7 +39,7 @@ class NoResponse:
         if self.has_effect:
             call.perform()
         if call.name == STRIPE:
-            raise StripeUnavailableError("Stripe gave no answer")
+            raise StripeUnavailableError("Stripe gave no response")
         raise ReadTimeoutError(endpoint_url="http://dynamodb.test")
 
 
@@ -49,7 +49,7 @@ class Throttled:
 
     def __call__(self, call: Call) -> Any:
         if call.name == STRIPE:
-            raise StripeUnavailableError("Stripe answered 429: slow down", 429)
+            raise StripeUnavailableError("Stripe responded with 429: slow down", 429)
         raise refused_by_aws(call, "ProvisionedThroughputExceededException")
 
 
@@ -59,7 +59,7 @@ class InConflict:
 
     def __call__(self, call: Call) -> Any:
         if call.name == STRIPE:
-            raise StripeUnavailableError("Stripe answered 409: conflict", 409)
+            raise StripeUnavailableError("Stripe responded with 409: conflict", 409)
         if call.name.endswith("TransactWriteItems"):
             reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "in progress"}]
             raise refused_by_aws(call, "TransactionCanceledException", CancellationReasons=reasons)
@@ -72,7 +72,7 @@ class Failing:
 
     def __call__(self, call: Call) -> Any:
         if call.name == STRIPE:
-            raise StripeUnavailableError("Stripe answered 500: sorry", 500)
+            raise StripeUnavailableError("Stripe responded with 500: sorry", 500)
         if call.name.endswith("TransactWriteItems"):
             reasons = [{"Code": "ThrottlingError", "Message": "too fast"}, {"Code": "None"}]
             raise refused_by_aws(call, "TransactionCanceledException", CancellationReasons=reasons)

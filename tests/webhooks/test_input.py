@@ -64,11 +64,11 @@ REQUESTS = st.one_of(
 
 def posted(request: Any) -> int:
     """Post anything to the handler; check that the answer is one, and return its status."""
-    answer = app.handler(request, None)
-    assert answer["headers"] == {"content-type": "application/json"}
-    (key,) = json.loads(answer["body"])
-    assert key == ("outcome" if answer["statusCode"] == 200 else "error")
-    return int(answer["statusCode"])
+    response = app.handler(request, None)
+    assert response["headers"] == {"content-type": "application/json"}
+    (key,) = json.loads(response["body"])
+    assert key == ("outcome" if response["statusCode"] == 200 else "error")
+    return int(response["statusCode"])
 
 
 @settings(max_examples=300, **OF_ONE_STACK)
@@ -105,15 +105,15 @@ def test_a_refused_request_is_neither_told_nor_answered_with_what_it_held(
     elif spoil == "secret":
         headers["Stripe-Signature"] = sign(body, "whsec_other")
     with calls.watched() as names:
-        answer = stack.post(body, headers)
+        response = stack.post(body, headers)
 
     if spoil == "nothing":
-        assert (answer.status, bool(names)) == (200, True), "the others are refused for what was spoilt"
+        assert (response.status, bool(names)) == (200, True), "the others are refused for what was spoilt"
         return
-    assert (answer.status, names) == (400, [])
+    assert (response.status, names) == (400, [])
     assert stack.simulator.requests.total == 0
     told = headers["Stripe-Signature"]
-    for line in (output.text, json.dumps(answer.body)):
+    for line in (output.text, json.dumps(response.body)):
         assert told not in line
         assert told.rpartition("=")[2] not in line
         assert "buyer@example.com" not in line
@@ -219,8 +219,8 @@ def test_a_checkout_that_is_no_subscription_is_ignored(stack: Stack) -> None:
     for mode in ("setup", "payment"):
         session = {"id": f"cs_{mode}", "object": "checkout.session", "mode": mode, "client_reference_id": "acme"}
         event = {"id": f"evt_{mode}", "object": "event", "type": "checkout.session.completed", "created": 1}
-        answer = app.handler(signed_request(event | {"data": {"object": session}}), None)
-        assert json.loads(answer["body"]) == {"outcome": "ignored"}
+        response = app.handler(signed_request(event | {"data": {"object": session}}), None)
+        assert json.loads(response["body"]) == {"outcome": "ignored"}
 
 
 @pytest.mark.parametrize("in_metadata", [True, False])

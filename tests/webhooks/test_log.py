@@ -39,7 +39,7 @@ def test_a_failure_of_stripe_is_a_500_that_says_so(stack: Stack, output: Output)
     assert stack.deliver(delivery).status == 500
     (line,) = output.events()
     assert line["error_type"] == "StripeUnavailableError"
-    assert line["error"].startswith("Stripe answered 500")
+    assert line["error"].startswith("Stripe responded with 500")
     output.assert_tells_nothing()
 
 
@@ -87,10 +87,10 @@ def test_a_missing_secret_names_its_variable_in_the_log_and_not_in_the_answer(
     monkeypatch.delenv(missing)
     secrets_reader.cache_clear()
     stripe_gateway.cache_clear()
-    answer = stack.deliver(stack.simulator.webhooks.take("checkout.session.completed")[0])
+    response = stack.deliver(stack.simulator.webhooks.take("checkout.session.completed")[0])
 
-    assert answer.status == (500 if missing == "STRIPE_SECRET_KEY" else 400)
-    assert "STRIPE" not in json.dumps(answer.body)
+    assert response.status == (500 if missing == "STRIPE_SECRET_KEY" else 400)
+    assert "STRIPE" not in json.dumps(response.body)
     if missing == "STRIPE_SECRET_KEY":
         assert missing in output.events()[0]["error"]
 

@@ -38,8 +38,8 @@ class Queue:
             self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
             return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
-        answer: dict[str, Any] = self.calls.make("sqs:SendMessageBatch", send)
-        return answer
+        response: dict[str, Any] = self.calls.make("sqs:SendMessageBatch", send)
+        return response
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_nothing_is_invented_when_nobody_here_knows_the_subscription(stack: Stac
     stack.subscribe("stranger")
     deliveries = [one for one in stack.simulator.webhooks.take() if one.event_type != "checkout.session.completed"]
 
-    assert {answer.outcome for answer in stack.deliver_all(deliveries)} == {"ignored"}
+    assert {response.outcome for response in stack.deliver_all(deliveries)} == {"ignored"}
     assert list(SubscriptionRecord.scan()) == []
     assert_recorded_once(deliveries)
 
@@ -179,7 +179,7 @@ def test_nothing_is_invented_when_stripe_does_not_know_the_subscription(stack: S
     deliveries = stack.simulator.webhooks.take()
     stack.simulator.account.subscriptions.objects.clear()
 
-    assert {answer.outcome for answer in stack.deliver_all(deliveries)} == {"ignored"}
+    assert {response.outcome for response in stack.deliver_all(deliveries)} == {"ignored"}
     assert list(SubscriptionRecord.scan()) == []
 
 
@@ -187,6 +187,6 @@ def test_the_first_organisation_keeps_a_customer_that_a_second_one_claims(stack:
     customer_id = stack.record("acme").stripe_customer_id
     stack.subscribe("other", customer=customer_id, in_metadata=True)
 
-    assert "ignored" in {answer.outcome for answer in stack.deliver_all()}
+    assert "ignored" in {response.outcome for response in stack.deliver_all()}
     assert SubscriptionRecord.of("other") is None
     assert stack.record("acme").stripe_customer_id == customer_id

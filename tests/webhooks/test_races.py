@@ -17,7 +17,7 @@ from billing.tables.stripe_events import StripeEventRecord
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from billing.webhooks.decision import Reading
-from programs.local.stack import Answer, Stack
+from programs.local.stack import Response, Stack
 from stripe_simulator import Delivery
 from tests.support.calls import Calls, Crash
 from tests.support.faults import CrashBefore
@@ -28,15 +28,15 @@ TOGETHER = 50
 UPDATE = "dynamodb:UpdateItem"
 
 
-def delivered_together(stack: Stack, deliveries: Sequence[Delivery]) -> list[Answer]:
+def delivered_together(stack: Stack, deliveries: Sequence[Delivery]) -> list[Response]:
     """Deliver all at the same moment, each in a thread of its own."""
     start = threading.Barrier(len(deliveries))
 
-    def deliver(delivery: Delivery) -> Answer:
+    def deliver(delivery: Delivery) -> Response:
         request = stack.request(delivery.body, delivery.headers())
         start.wait()
-        answer = stack.webhook_app.handler(request, None)
-        return Answer(answer["statusCode"], {"outcome": answer["body"]})
+        response = stack.webhook_app.handler(request, None)
+        return Response(response["statusCode"], {"outcome": response["body"]})
 
     with ThreadPoolExecutor(len(deliveries)) as threads:
         return list(threads.map(deliver, deliveries))
@@ -47,10 +47,10 @@ def test_fifty_deliveries_of_one_event_have_one_effect_and_one_record(stack: Sta
     (delivery,) = updates(stack, acme, 1)
     asked = fetches(stack)
 
-    answers = delivered_together(stack, [delivery] * TOGETHER)
+    responses = delivered_together(stack, [delivery] * TOGETHER)
 
-    assert Counter(answer.status for answer in answers) == {200: TOGETHER}
-    outcomes = Counter(answer.body["outcome"] for answer in answers)
+    assert Counter(response.status for response in responses) == {200: TOGETHER}
+    outcomes = Counter(response.body["outcome"] for response in responses)
     assert outcomes == {'{"outcome": "processed"}': 1, '{"outcome": "duplicate"}': TOGETHER - 1}
     assert int(assert_follows_stripe(stack, "acme").version) == before + 1
     assert len([one for one in StripeEventRecord.scan() if one.event_id == delivery.event_id]) == 1
@@ -61,10 +61,10 @@ def test_fifty_deliveries_of_a_first_checkout_have_one_effect_and_one_record(sta
     stack.subscribe("acme")
     (delivery,) = stack.simulator.webhooks.take("checkout.session.completed")[:1]
 
-    answers = delivered_together(stack, [delivery] * TOGETHER)
+    responses = delivered_together(stack, [delivery] * TOGETHER)
 
-    assert {answer.status for answer in answers} == {200}
-    assert [answer.body["outcome"] for answer in answers].count('{"outcome": "processed"}') == 1
+    assert {response.status for response in responses} == {200}
+    assert [response.body["outcome"] for response in responses].count('{"outcome": "processed"}') == 1
     assert int(assert_follows_stripe(stack, "acme").version) == 1
 
 
@@ -75,10 +75,10 @@ def test_fifty_deliveries_of_an_old_event_have_one_record(stack: Stack, acme: st
     stack.deliver(one_update(stack))
     asked = fetches(stack)
 
-    answers = delivered_together(stack, [old, newer] * (TOGETHER // 2))
+    responses = delivered_together(stack, [old, newer] * (TOGETHER // 2))
 
-    assert {answer.status for answer in answers} == {200}
-    outcomes = Counter(answer.body["outcome"] for answer in answers)
+    assert {response.status for response in responses} == {200}
+    outcomes = Counter(response.body["outcome"] for response in responses)
     assert outcomes == {'{"outcome": "already_reflected"}': 2, '{"outcome": "duplicate"}': TOGETHER - 2}
     assert fetches(stack) == asked
 
@@ -88,9 +88,9 @@ def test_fifty_events_of_one_subscription_cost_far_fewer_than_fifty_fetches(stac
     deliveries = updates(stack, acme, TOGETHER)
     asked = fetches(stack)
 
-    answers = delivered_together(stack, deliveries)
+    responses = delivered_together(stack, deliveries)
 
-    assert {answer.status for answer in answers} == {200}
+    assert {response.status for response in responses} == {200}
     asked = fetches(stack) - asked
     print(f"{TOGETHER} events of one subscription delivered together: {asked} calls to Stripe")
     assert asked <= TOGETHER / 5
@@ -150,10 +150,10 @@ def between_fetch_and_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callab
     waiting: list[Callable[[], Any]] = []
 
     def list_and_wait(gateway: StripeGateway, customer_id: str) -> Any:
-        answer = list_subscriptions(gateway, customer_id)
+        response = list_subscriptions(gateway, customer_id)
         if waiting:
             waiting.pop()()
-        return answer
+        return response
 
     monkeypatch.setattr("billing.webhooks.refresh.list_subscriptions", list_and_wait)
     return waiting.append

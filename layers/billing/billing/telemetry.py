@@ -35,15 +35,15 @@ _COUNT, _SECONDS = MetricUnit.Count, MetricUnit.Seconds
 METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
     {
         # service: webhook
-        "stripe_events": MetricDefinition(_COUNT, "outcome", "deliveries answered, by outcome"),
+        "stripe_events": MetricDefinition(_COUNT, "outcome", "deliveries processed, by outcome"),
         "deliveries_rejected": MetricDefinition(_COUNT, "", "requests that are no genuine Stripe delivery (400)"),
-        "deliveries_failed": MetricDefinition(_COUNT, "", "deliveries answered with 500; Stripe sends them again"),
+        "deliveries_failed": MetricDefinition(_COUNT, "", "deliveries that failed with 500; Stripe sends them again"),
         "unknown_subscription": MetricDefinition(_COUNT, "", "events of a subscription that no organisation has"),
         "customer_conflict": MetricDefinition(_COUNT, "", "a customer that two organisations claim"),
         "meter_error_reports": MetricDefinition(_COUNT, "", "asynchronous error reports of Stripe's meters"),
         "no_meter_found": MetricDefinition(_COUNT, "", "reports of events that no Stripe meter takes"),
         # service: metering
-        "runs_succeeded": MetricDefinition(_COUNT, "", "runs in which every shard was worked through"),
+        "runs_succeeded": MetricDefinition(_COUNT, "", "runs in which every shard was processed"),
         "runs_failed": MetricDefinition(_COUNT, "", "runs that raised, or had a shard that did"),
         "meter_misconfigured": MetricDefinition(_COUNT, "", "runs that refused to send because of a Stripe meter"),
         "hours_due": MetricDefinition(_COUNT, "", "due hours looked at"),

@@ -61,12 +61,12 @@ class StripeGateway:
         try:
             return call(self._client)
         except stripe.APIConnectionError as error:
-            raise StripeUnavailableError("Stripe gave no answer") from error
+            raise StripeUnavailableError("Stripe gave no response") from error
         except stripe.StripeError as error:
             raise _translated(error) from error
         except ValueError as error:
             # The stream's response is `{}`; anything that is not JSON comes from a broken proxy, not from Stripe.
-            raise StripeUnavailableError("Stripe's answer is not JSON") from error
+            raise StripeUnavailableError("Stripe's response is not JSON") from error
 
     def read(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
         """Make a call at most three times, with exponential backoff and full jitter between.
@@ -126,7 +126,7 @@ def _translated(error: stripe.StripeError) -> Exception:
         return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
     if status is None or status in (409, 429) or status >= 500 or status < 400:
         # Below 400: the SDK could not read the body of a success, so that its effect is unknown.
-        return StripeUnavailableError(f"Stripe answered {status}: {message}", status)
+        return StripeUnavailableError(f"Stripe responded with {status}: {message}", status)
     if isinstance(error, stripe.IdempotencyError):
         return KeyReusedError(message, code)
     if code == "resource_missing" or status == 404:

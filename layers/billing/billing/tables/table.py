@@ -64,7 +64,7 @@ _TRANSIENT = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Say whether the same call may succeed a moment later: no answer, throttled, in conflict."""
+    """Say whether the same call may succeed a moment later: no response, throttled, in conflict."""
     if isinstance(error, UnavailableError):
         return True
     if isinstance(error, PynamoDBException) and error.cause is not None:
