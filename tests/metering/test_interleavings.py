@@ -10,7 +10,6 @@ import pytest
 
 from billing import clock, get_stripe_meter_service
 from billing.metering.invocation import process_shards
-from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.usage import UsageRecord, shard_of
 from tests.support.due_hours import due_hour, subscribed
 from tests.support.interleaving import Interleaving, Process
@@ -32,7 +31,6 @@ class OneHour:
 
     def __init__(self, stack: Stack, dynamodb: DynamoDBClient, interleaving: Interleaving) -> None:
         self.stack, self._dynamodb, self._interleaving = stack, dynamodb, interleaving
-        stripe_gateway()
         subscribed(stack, dynamodb, ["acme"])
 
     def count(self, **counts: int) -> None:
@@ -84,9 +82,8 @@ class OneHour:
 
 @pytest.fixture
 def interleaving(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interleaving]:
-    interleaving = Interleaving(monkeypatch)
-    yield interleaving
-    interleaving.end()
+    with Interleaving(monkeypatch) as interleaving:
+        yield interleaving
 
 
 @pytest.fixture(

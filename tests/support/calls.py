@@ -40,6 +40,42 @@ class Call:
         """Make the call as it was meant."""
         return self.perform_with(self.request)
 
+    @property
+    def operation(self) -> str:
+        """Return AWS's operation, or the SDK's method, as `v1.billing.meter_events.create` or `raw_request`."""
+        return _sdk_call(self.request)[0] if self.name == STRIPE else self.name.partition(":")[2]
+
+    @property
+    def parameters(self) -> Any:
+        """Return the mapping that AWS's operation takes, or the arguments of the SDK's method, in their order."""
+        return _sdk_call(self.request)[1] if self.name == STRIPE else self.request
+
+
+class _SdkCall(BaseException):
+    """A call of the SDK that was not made: its method, and what it was called with."""
+
+
+class _Recorder:
+    """A stand-in for Stripe's client, which tells what is called and calls nothing."""
+
+    def __init__(self, path: str = "") -> None:
+        self._path = path
+
+    def __getattr__(self, name: str) -> _Recorder:
+        return _Recorder(f"{self._path}.{name}" if self._path else name)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        raise _SdkCall(self._path, (*arguments, *([named] if named else [])))
+
+
+def _sdk_call(function: Callable[[Any], Any]) -> tuple[str, tuple[Any, ...]]:
+    try:
+        function(_Recorder())
+    except _SdkCall as call:
+        method, arguments = call.args
+        return method, arguments
+    raise AssertionError("a function that is given Stripe's client calls one of its methods")
+
 
 Disturbance = Callable[[Call], Any]
 
