@@ -18,7 +18,7 @@ In a process of its own: `python -m stripe_simulator`, controlled by a `Simulato
 Where things are:
     simulator                   everything together; server, protocol, routes, parameters: from HTTP to the account
     account                     the state; a module for each of Stripe's resources: customers, prices, invoices, …
-    webhooks, dispatcher        who gets which events; destinations manages them, shapes has older API versions
+    webhooks, dispatcher        who gets which events; deliveries to destinations, in the shapes of older API versions
     faults, settings, clock     what a test decides
     control, client, pages      the control API, its client, the pages for people
 """
@@ -26,12 +26,12 @@ Where things are:
 from stripe_simulator.account import Account
 from stripe_simulator.client import SimulatorClient, SimulatorError
 from stripe_simulator.clock import rfc3339
+from stripe_simulator.deliveries import Delivery, sign
 from stripe_simulator.errors import ApiError
 from stripe_simulator.faults import Fault
 from stripe_simulator.settings import Settings
 from stripe_simulator.shapes import older_shape, with_expanded
 from stripe_simulator.simulator import Simulator, running_simulator
-from stripe_simulator.webhooks import Delivery, sign
 
 __all__ = [
     "Account",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stripe_simulator.webhooks import RETRY_AFTER_SECONDS, Delivery
+from stripe_simulator.deliveries import RETRY_AFTER_SECONDS, Delivery
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account

@@ -1,105 +1,22 @@
-"""Webhooks: who gets which events, how they are signed, and which deliveries wait.
+"""Webhooks: who gets which events, and which deliveries wait.
 
 In manual mode (the default) deliveries wait in a queue until a test takes them and delivers them itself: in any order,
 late, twice. In automatic mode `Dispatcher` posts them and retries on the simulator's clock.
-
-Signatures: https://docs.stripe.com/webhooks#verify-manually. Retries: https://docs.stripe.com/webhooks#retries.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from stripe_simulator.deliveries import Delivery
 from stripe_simulator.destinations import Destination
+from stripe_simulator.dispatcher import Dispatcher, post
 from stripe_simulator.resources import Resource, StripeObject, synchronized, unlocked
 from stripe_simulator.shapes import in_version
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
-    from stripe_simulator.dispatcher import Dispatcher
-
-RETRY_AFTER_SECONDS = (0, 300, 1800, 7200, 18000, 36000, *range(86400 // 2, 3 * 86400, 86400 // 2))
-"""When a delivery is tried, in seconds after its event: for three days, ever less often."""
-
-
-def sign(payload: bytes, secret: str | list[str], timestamp: int | None = None) -> str:
-    """Return the `Stripe-Signature` header of a payload: one `v1` for each secret.
-
-    The timestamp is real time unless given, because receivers compare it with the real time.
-    """
-    at = int(time.time()) if timestamp is None else timestamp
-    secrets = [secret] if isinstance(secret, str) else secret
-    signed = b"%d." % at + payload
-    signatures = [hmac.new(one.encode(), signed, hashlib.sha256).hexdigest() for one in secrets]
-    return ",".join([f"t={at}", *(f"v1={signature}" for signature in signatures)])
-
-
-@dataclass
-class Attempt:
-    """One attempt to deliver: when (Unix seconds of the simulator), and the response's status or why there was none."""
-
-    at: float
-    status: int | None
-    error: str | None = None
-
-
-@dataclass
-class Delivery:
-    """One event for one destination, ready to be posted: `body` as bytes, `headers()` signed now."""
-
-    id: str
-    event_id: str
-    event_type: str
-    payload: Literal["snapshot", "thin"]
-    body: bytes
-    destination: Destination
-    created: float
-    attempts: list[Attempt] = field(default_factory=list)
-    gave_up: bool = False
-
-    def headers(self, timestamp: int | None = None) -> dict[str, str]:
-        """Return the HTTP headers, signed with every secret that is valid, at real time unless a time is given."""
-        return {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": sign(self.body, self.destination.valid_secrets(), timestamp),
-        }
-
-    @property
-    def url(self) -> str:
-        """Return the destination's URL."""
-        return self.destination.url
-
-    @property
-    def delivered(self) -> bool:
-        """Say whether an attempt got a 2xx; everything else, redirects too, is a failure."""
-        return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
-
-    def event(self) -> StripeObject:
-        """Return the body parsed."""
-        parsed: StripeObject = json.loads(self.body)
-        return parsed
-
-    def record(self, status: int | None, error: str | None = None) -> None:
-        """Note the response to an attempt that a test made itself (None and a reason where there was none)."""
-        self.attempts.append(Attempt(self.destination.now(), status, error))
-
-    def summary(self) -> dict[str, Any]:
-        """Return what the control API shows of it."""
-        return {
-            "id": self.id,
-            "event_id": self.event_id,
-            "event_type": self.event_type,
-            "payload": self.payload,
-            "url": self.url,
-            "delivered": self.delivered,
-            "attempts": [vars(attempt) for attempt in self.attempts],
-        }
 
 
 @synchronized
@@ -214,8 +131,6 @@ class Webhooks(Resource):
     @unlocked
     def deliver(self, delivery: Delivery, url: str | None = None) -> int | None:
         """Post a delivery over HTTP once, record the attempt and return the status (None: no response)."""
-        from stripe_simulator.dispatcher import post
-
         status, error = post(url or delivery.url, delivery.body, delivery.headers())
         delivery.record(status, error)
         return status
@@ -227,8 +142,6 @@ class Webhooks(Resource):
 
         The retry times are seconds of the simulator's clock, divided by `speed`.
         """
-        from stripe_simulator.dispatcher import Dispatcher
-
         self.close()
         self._dispatcher = Dispatcher(self.account, speed)
         for delivery in self.waiting:
