@@ -204,6 +204,13 @@ MUTANTS = (
         f"{REPORTS} -k corrected_since",
     ),
     Mutant(
+        "an error report of a meter's newest total is honoured, whatever was told of the other meter since",
+        METER_ERRORS,
+        "return total.revision in (hour.revision, reported_under.get(total.event_name, hour.revision))",
+        "return total.revision == hour.revision",
+        f"{REPORTS} -k only_the_other_meter",
+    ),
+    Mutant(
         "an error report has the rest of its meter compared",
         METER_ERRORS,
         "    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id)\n",

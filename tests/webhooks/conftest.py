@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from billing import queues
 from billing.telemetry import logger
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack
@@ -107,3 +108,27 @@ def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
         logging.getLogger().removeHandler(others)
         if before is not None:
             handler.setStream(before)
+
+
+class Queue:
+    """Take the place of SQS."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.messages: list[dict[str, Any]] = []
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        def send(_: Any) -> dict[str, Any]:
+            self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
+            return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+        response: dict[str, Any] = self.calls.make("sqs:SendMessageBatch", send)
+        return response
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> Queue:
+    taken = Queue(calls)
+    monkeypatch.setenv("RECONCILIATION_QUEUE_URL", "https://sqs.test/comparisons")
+    monkeypatch.setattr(queues, "sqs_client", lambda: taken)
+    return taken

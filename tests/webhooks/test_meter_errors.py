@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from billing import queues, record_active_sensors, record_readings
+from billing import record_active_sensors, record_readings
 from billing.clock import format_time
 from billing.metering.plan import identifier
 from billing.tables.stripe_events import StripeEventRecord
@@ -18,36 +18,12 @@ from programs.local.stack import THIN_SECRET, Stack
 from stripe_simulator import Delivery
 from tests.support.calls import Calls, Crash
 from tests.support.faults import CRASHES, FAILURES
-from tests.webhooks.conftest import Output
+from tests.webhooks.conftest import Output, Queue
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 START = format_time(HOUR)
 # What a later send cures: the meter or the clock has to change.
 CURABLE = ("archived_meter", "no_meter", "timestamp_in_future", "a_code_that_stripe_adds_next_year")
-
-
-class Queue:
-    """Take the place of SQS."""
-
-    def __init__(self, calls: Calls) -> None:
-        self.calls = calls
-        self.messages: list[dict[str, Any]] = []
-
-    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
-        def send(_: Any) -> dict[str, Any]:
-            self.messages += [json.loads(entry["MessageBody"]) for entry in Entries]
-            return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
-
-        response: dict[str, Any] = self.calls.make("sqs:SendMessageBatch", send)
-        return response
-
-
-@pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch, calls: Calls) -> Queue:
-    taken = Queue(calls)
-    monkeypatch.setenv("RECONCILIATION_QUEUE_URL", "https://sqs.test/comparisons")
-    monkeypatch.setattr(queues, "sqs_client", lambda: taken)
-    return taken
 
 
 @pytest.fixture
@@ -122,6 +98,34 @@ def test_every_hour_that_a_report_names_is_marked(stack: Stack, reported: str, q
 
     assert stack.usage("acme", START).refused is not None
     assert stack.usage("other", START).refused is not None
+
+
+def test_a_report_marks_a_total_when_only_the_other_meter_was_corrected_since(
+    stack: Stack, reported: str, queue: Queue
+) -> None:
+    newest = named(stack)
+    record_active_sensors("acme", 4, HOUR)
+    stack.meter()
+    assert stack.usage("acme", START).revision == 2
+
+    stack.deliver(report(stack, reported, "meter_event_invalid_value", newest))
+
+    hour = stack.usage("acme", START)
+    assert str(hour.refused).startswith("meter_event_invalid_value: ")
+    assert hour.reported.as_dict() == {"active_sensors": 4}
+
+
+def test_a_report_is_not_forgotten_when_the_hour_is_due_for_the_other_meter(
+    stack: Stack, reported: str, queue: Queue
+) -> None:
+    newest = named(stack)
+    record_active_sensors("acme", 4, HOUR)
+    stack.deliver(report(stack, reported, "meter_event_invalid_value", newest))
+
+    sent = len(stack.simulator.requests.to("POST /v1/billing/meter_events"))
+    stack.meter()
+    events = stack.simulator.requests.to("POST /v1/billing/meter_events")[sent:]
+    assert {event.params["event_name"] for event in events} == {"active_sensors", "temperature_readings"}
 
 
 @pytest.mark.parametrize("code", ["meter_event_invalid_value", "archived_meter"])
