@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         "an hour is not refused while another sender may get it accepted",
         RUN,
-        "            elif refusal is not None and declaration.others_until:\n",
+        "            elif refusal is not None and (declaration.others_until or not outgoing.is_certain):\n",
         "            elif False:\n",
         INTERLEAVINGS,
     ),
@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "an hour that Stripe may have taken stays with its customer when it is refused",
         WRITES,
-        "if hour.sending is not None or not refusal.is_certain",
-        "if False",
+        "    is_first_send = hour.reported_to is None\n",
+        "    is_first_send = True\n",
         INTERLEAVINGS,
     ),
     Mutant(

@@ -183,12 +183,32 @@ def test_an_hour_that_stripe_may_have_taken_stays_with_its_customer(hour: OneHou
     assert hour.item.refused.startswith("refused_by_stripe")
     (before,) = hour.stack.customers["acme"]
     subscribed(hour.stack, dynamodb, ["acme"])
+    hour.count(active_sensors=5)
+    refused_again = hour.run().run_until("send")
+    hour.stack.simulator.faults.add("http_400")
+    refused_again.finish()
+    hour.stack.simulator.faults.clear()
+    assert hour.item.reported_to == before
     hour.count(active_sensors=4)
     hour.run().finish()
 
     hour.stack.customers["acme"].add(before)
     totals = [hour.stack.simulator.account.hourly(one, SENSORS) for one in hour.stack.customers["acme"]]
     assert sorted(sum(total.values()) for total in totals) == [0, 4]
+
+
+def test_an_hour_is_not_refused_when_an_attempt_without_a_response_came_before_the_refusal(hour: OneHour) -> None:
+    hour.count(active_sensors=3)
+    run = hour.run().run_until("send")
+    hour.stack.simulator.faults.add("cut_after_effect", nth=1)
+    hour.stack.simulator.faults.add("http_400", nth=2)
+    run.finish()
+    hour.stack.simulator.faults.clear()
+
+    assert hour.item.refused is None
+    assert hour.at_stripe(SENSORS) == 3
+    hour.count(active_sensors=4)
+    hour.assert_is_exact_or_due()
 
 
 def test_reports_succeed_when_a_sender_died_before(hour: OneHour) -> None:

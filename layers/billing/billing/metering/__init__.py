@@ -45,7 +45,8 @@ ahead,
   but the hour stays due, and once the moment is past the total is sent once more under a new revision. The sender says
   that it is done by removing `sending_since`: so others that follow it add nothing to the doubt;
 - a declaration of the *same* totals is not in doubt, for the overtaken sender sends the very same;
-- nothing is marked refused: another sender may get accepted what this one did not.
+- nothing is marked refused: another sender may get accepted what this one did not. The same holds for a refusal after
+  an attempt without a response, which may still be on its way.
 
 A run needs no lock, and a run that crashed nothing to clean up. Whoever finds that Stripe lacks what is `reported` (a
 comparison, an error report) makes the hour due under a revision of its own: no run that read it before can declare or

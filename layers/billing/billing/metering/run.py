@@ -94,6 +94,11 @@ class Outgoing:
         return {event.event_name: outcome for event, outcome in pairs if isinstance(outcome, Refusal)}
 
     @property
+    def is_certain(self) -> bool:
+        """Say whether no attempt without a response came before a refusal."""
+        return all(refusal.is_certain for refusal in self.refusals.values())
+
+    @property
     def meters(self) -> frozenset[str]:
         """Return the meters that Stripe is told of."""
         return frozenset(event.event_name for event in self.events)
@@ -245,8 +250,8 @@ class Run:
             self.summary.accepted += is_accepted
             if outgoing.problem is not None:
                 self._leave(declaration, outgoing.problem)
-            elif refusal is not None and declaration.others_until:
-                # Another sender may yet get these very totals accepted.
+            elif refusal is not None and (declaration.others_until or not outgoing.is_certain):
+                # Another sender, or an attempt of this one that is still on its way, may yet get it accepted.
                 self.summary.last_problem = refusal.message
             elif refusal is not None:
                 conclusions.append((self._refusing(outgoing, refusal, now), refusal.code))

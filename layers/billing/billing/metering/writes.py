@@ -159,11 +159,9 @@ def refusing(
     has the total it accepted before, unless another send since then may have changed it.
     """
     hour = declaration.hour
-    may_have_changed = {
-        name for name, refusal in refusals.items() if hour.sending is not None or not refusal.is_certain
-    }
     accepted = {name: total for name, total in declaration.totals.items() if name not in refusals}
-    accepted |= {name: hour.reported[name] for name in refusals.keys() - may_have_changed if name in hour.reported}
+    if hour.sending is None:
+        accepted |= {name: hour.reported[name] for name in refusals if name in hour.reported}
     update = (
         _Update(hour)
         .after(declaration.version)
@@ -177,7 +175,8 @@ def refusing(
     else:
         update.remove("reported")
     is_unknown_customer = all(refusal.code == NO_SUCH_CUSTOMER for refusal in refusals.values())
-    if not accepted and not hour.was_reported and (is_unknown_customer or not may_have_changed):
+    is_first_send = hour.reported_to is None
+    if not accepted and not hour.was_reported and (is_unknown_customer or is_first_send):
         # That customer has nothing of this hour, so a later attempt may go to another.
         update.remove("reported_to")
     return update.write()
