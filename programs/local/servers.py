@@ -14,13 +14,13 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
@@ -86,17 +86,17 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
 def make_subscribed_organization(stack: Stack) -> None:
     """Give the account meters and a subscription, and the tables what follows from it and an hour of usage."""
     account, now = stack.simulator.account, clock.utc_now()
-    with _chosen_ids(stack.simulator, IDS):
-        # `running_stack` has made meters already, with random ids.
-        stack.simulator.reset()
-        stack.simulator.clock.set(now)
+    # `running_stack` has made meters already, with random ids.
+    stack.simulator.reset()
+    stack.simulator.clock.set(now)
+    with account.chosen_ids(IDS):
         stack.make_meters()
         stack.add_destinations()
         stack.subscribe(ORGANIZATION, in_metadata=True)
     failed = [response for response in stack.deliver_all() if response.status != 200]
     assert not failed, f"the webhook's handler returned {failed[0]}"
     record_hour()
-    with _chosen_ids(stack.simulator, REPORT_IDS):
+    with account.chosen_ids(REPORT_IDS):
         meter_id = account.meters.by_name["temperature_readings"]["id"]
         account.error_reports.trigger(meter_id, "meter_event_customer_not_found", ["made-up:identifier"])
         account.error_reports.trigger(None, "no_meter", ["made-up:identifier"])
@@ -108,19 +108,6 @@ def record_hour() -> None:
     hour = clock.hour_of(clock.utc_now()) - timedelta(hours=1)
     record_readings(ORGANIZATION, READINGS, hour)
     record_active_sensors(ORGANIZATION, SENSORS, hour)
-
-
-@contextlib.contextmanager
-def _chosen_ids(simulator: Simulator, ids: dict[str, list[str]]) -> Iterator[None]:
-    """Let the next objects have these ids, by prefix; the objects after them have random ones again."""
-    unused = {prefix: list(chosen) for prefix, chosen in ids.items()}
-    random_id = simulator.account.new_id
-
-    def new_id(prefix: str, length: int = 14) -> str:
-        return unused[prefix].pop(0) if unused.get(prefix) else random_id(prefix, length)
-
-    with mock.patch.object(simulator.account, "new_id", new_id):
-        yield
 
 
 @contextlib.contextmanager
@@ -159,39 +146,52 @@ def secret_of(body: bytes) -> str:
 
 
 INSTRUCTIONS = """\
-DynamoDB Local    {dynamodb}   with SubscriptionsTable, StripeEventsTable, UsageTable
-Stripe simulator  {stripe}  with two meters; {organization} has subscribed and used the past hour
+DynamoDB Local    {dynamodb}   with the stack's tables
+Stripe simulator  {stripe}  with meters; {organization} has subscribed
+                                          and used the past hour
 
-In another terminal, after `make build`:
+In another terminal, after `make build`, with .venv/bin on the PATH:
 
   make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
-  sam local invoke UsageMeteringFunction       {options} -e events/usage_metering/scheduled.json
-  sam local invoke UsageMeteringWorkerFunction {options} -e events/usage_metering/shard_message.json
-  sam local invoke UsageReconciliationFunction {options} -e events/usage_reconciliation/scheduled.json
-  sam local invoke BillingApiFunction          {options} -e events/billing_api/get_usage.json
-  sam local start-api                          {options} --warm-containers EAGER
+
+  invoke() {{ sam local invoke "$@" --env-vars events/local-env.json \\
+    --add-host host.docker.internal:host-gateway; }}
+  invoke UsageMeteringFunction -e events/usage_metering/scheduled.json
+  invoke UsageMeteringWorkerFunction -e events/usage_metering/shard_message.json
+  invoke UsageReconciliationFunction \\
+    -e events/usage_reconciliation/scheduled.json
+  invoke BillingApiFunction -e events/billing_api/get_usage.json
+
+  sam local start-api --env-vars events/local-env.json \\
+    --add-host host.docker.internal:host-gateway --warm-containers EAGER
   curl http://127.0.0.1:3000/organizations/{organization}/usage
 
-(put .venv/bin on the PATH for `sam`; add --skip-pull-image where no registry is reached.)  Ctrl-C ends both servers."""
+Where no registry is reached, add --skip-pull-image. Ctrl-C ends both servers."""
 
 
-def main() -> None:
-    """Serve both on the ports of events/local-env.json until interrupted."""
+def main() -> int:
+    """Serve both on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with running_servers(DYNAMODB_PORT, STRIPE_PORT) as servers:
-        options = "--env-vars events/local-env.json --add-host host.docker.internal:host-gateway"
-        print(
-            INSTRUCTIONS.format(
-                dynamodb=servers.dynamodb_endpoint,
-                stripe=servers.simulator.base_url,
-                organization=ORGANIZATION,
-                options=options,
-            ),
-            flush=True,
-        )
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+    busy = [port for port in (DYNAMODB_PORT, STRIPE_PORT) if _is_in_use(port)]
+    if busy:
+        print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
+        return 1
+    with contextlib.suppress(KeyboardInterrupt), running_servers(DYNAMODB_PORT, STRIPE_PORT) as servers:
+        dynamodb, stripe = servers.dynamodb_endpoint, servers.simulator.base_url
+        print(INSTRUCTIONS.format(dynamodb=dynamodb, stripe=stripe, organization=ORGANIZATION), flush=True)
+        signal.pause()
+    return 0
+
+
+def _is_in_use(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((ALL_ADDRESSES, port))
+        except OSError:
+            return True
+    return False
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,3 +37,22 @@ def test_an_interrupted_simulator_ends_in_words(number: signal.Signals) -> None:
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (0, "Stopped.\n", "")
+
+
+@pytest.mark.enable_socket
+def test_both_destinations_sign_with_the_secret_of_the_command_line() -> None:
+    urls = ["--webhook-url", "http://127.0.0.1:1/a", "--thin-webhook-url", "http://127.0.0.1:1/b"]
+    command = [*COMMAND, "--port", "0", *urls, "--webhook-secret", "whsec_a"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.terminate()
+    assert [line.split()[-1] for line in lines[1:]] == ["whsec_a", "whsec_a"]
+
+
+@pytest.mark.parametrize(("option", "message"), [("--port=70000", "70000 is no port"), ("--host=256.0.0.1", "listen")])
+def test_an_address_that_cannot_be_is_told_in_words(option: str, message: str) -> None:
+    ended = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode != 0
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from stripe_simulator import SimulatorClient, SimulatorError
+from stripe_simulator import Simulator, SimulatorClient, SimulatorError
+from tests.stripe_simulator.calls import call_http
 from tests.stripe_simulator.moments import NOON
 
 pytestmark = pytest.mark.enable_socket
@@ -106,3 +107,40 @@ def test_a_reset_over_the_control_api_empties_the_account(
     assert len(control.state()["customers"]) == 1
     control.reset()
     assert control.state()["customers"] == []
+
+
+def test_the_clock_runs_again_and_a_secret_is_rotated_over_the_control_api(control: SimulatorClient) -> None:
+    destination = control.add_destination("http://127.0.0.1:1/hook", secret="whsec_a")
+    rotated = control.tamper("rotate_secret", destination_id=destination["id"], secret="whsec_b")
+    control.run_clock()
+    first = control.now()
+    assert (rotated, NOON <= first <= control.now()) == ("whsec_b", True)
+
+
+def test_the_log_shows_the_latest_requests_and_none_where_none_is_asked_for(
+    client: stripe.StripeClient, control: SimulatorClient
+) -> None:
+    for _ in range(3):
+        client.v1.customers.list()
+    control.add_fault("http_500", "/v1/prices")
+    assert [len(control.requests(limit=limit)) for limit in (0, 2, 9)] == [0, 2, 3]
+    assert [(rule["kind"], rule["seen"]) for rule in control.faults()] == [("http_500", 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("clock", "[]", "must be a JSON object"),
+        ("clock", "{", "Expecting"),
+        ("deliver", "{}", "Missing: id"),
+        ("deliver", '{"id": "dlv_none"}', "No such delivery"),
+        ("tamper", '{"what": "explode"}', "cannot explode; it can lose_hour"),
+        ("webhooks", '{"mode": "loud"}', "automatic or manual"),
+    ],
+)
+def test_a_control_request_that_makes_no_sense_is_refused_in_words(
+    simulator: Simulator, name: str, body: str, message: str
+) -> None:
+    status, response, _ = call_http(simulator, "POST", f"/_simulator/{name}", body)
+    assert status in (400, 404)
+    assert message in response["error"]["message"]

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.enable_socket
         ("cut_after_effect", stripe.APIConnectionError, True),
         ("timeout_before_effect", stripe.APIConnectionError, False),
         ("timeout_after_effect", stripe.APIConnectionError, True),
+        ("truncated_after_effect", stripe.APIConnectionError, True),
         ("not_json_after_effect", stripe.APIError, True),
     ],
 )

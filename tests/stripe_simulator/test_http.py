@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -108,3 +109,24 @@ def test_requests_from_many_threads_are_all_counted(simulator: Simulator, make_m
     for thread in threads:
         thread.join()
     assert simulator.account.hourly(customer, "readings") == {NOON: 160}
+
+
+def test_a_simulator_on_an_ipv6_address_says_one_that_can_be_called() -> None:
+    try:
+        with running_simulator(host="::1") as simulator:
+            assert simulator.base_url.startswith("http://[::1]:")
+            simulator.account.customers.create({})
+            client = stripe.StripeClient("sk_test_x", base_addresses=simulator.base_addresses)
+            assert len(client.v1.customers.list().data) == 1
+    except OSError as exc:
+        if exc.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            raise
+        pytest.skip("This machine has no IPv6")
+
+
+def test_the_next_objects_have_the_identifiers_that_a_test_chose(simulator: Simulator) -> None:
+    customers = simulator.account.customers
+    with simulator.account.chosen_ids({"cus": ["cus_first", "cus_second"]}):
+        made = [customers.create({})["id"] for _ in range(3)]
+    assert made[:2] == ["cus_first", "cus_second"]
+    assert len({*made, customers.create({})["id"]}) == 4

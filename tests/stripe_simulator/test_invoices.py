@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import stripe
@@ -124,3 +126,28 @@ def test_usage_in_a_trial_costs_nothing(
     assert client.v1.subscriptions.retrieve(subscription.id).status == "active"
     (invoice, _) = client.v1.invoices.list({"customer": customer}).data
     assert (invoice.status, invoice.total) == ("paid", 0)
+
+
+def test_a_preview_finds_a_subscription_that_is_older_than_a_hundred_others(
+    client: stripe.StripeClient, simulator: Simulator, price: Any, customer: str
+) -> None:
+    params: dict[str, Any] = {"customer": customer, "items": [{"price": price.id}]}
+    oldest, *_ = [simulator.account.subscriptions.create(params) for _ in range(101)]
+    preview = client.v1.invoices.create_preview({"subscription": oldest["id"]})
+    assert preview.parent is not None
+    assert preview.parent.subscription_details is not None
+    assert preview.parent.subscription_details.subscription == oldest["id"]
+
+
+def test_the_hosted_page_of_an_invoice_shows_its_lines(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe
+) -> None:
+    invoice = client.v1.invoices.retrieve(subscribe().invoice)
+    assert invoice.hosted_invoice_url is not None
+    with urlopen(invoice.hosted_invoice_url, timeout=5) as response:
+        page = response.read().decode()
+    assert invoice.number is not None
+    assert invoice.number in page
+    assert page.count("<li>") == 1
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{simulator.base_url}/_simulator/invoices/in_none", timeout=5)

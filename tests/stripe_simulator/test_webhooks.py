@@ -223,7 +223,7 @@ def test_automatic_deliveries_are_retried_on_the_simulators_clock(
     (delivery,) = simulator.webhooks.deliveries.values()
     assert receiver.arrived.acquire(timeout=5)
     for seconds in (300, 1500):
-        _wait_until(lambda: len(simulator.webhooks._dispatcher._due) == 1)  # type: ignore[union-attr]
+        _wait_until(lambda: simulator.webhooks.scheduled_count() == 1)
         simulator.clock.advance(seconds)
         assert receiver.arrived.acquire(timeout=5)
     _wait_until(lambda: delivery.delivered)
@@ -240,6 +240,14 @@ def test_a_waiting_delivery_is_posted_on_request(
     assert simulator.webhooks.deliver(delivery) == 200
     assert simulator.webhooks.deliver(delivery, "http://127.0.0.1:1/closed") is None
     assert delivery.attempts[1].error is not None
+
+
+def test_a_url_that_cannot_be_posted_to_is_a_failed_attempt(client: stripe.StripeClient, simulator: Simulator) -> None:
+    simulator.webhooks.add_destination("http://127.0.0.1:none/hook")
+    client.v1.customers.create()
+    (delivery,) = simulator.webhooks.take()
+    assert simulator.webhooks.deliver(delivery) is None
+    assert "ValueError" in str(delivery.attempts[0].error)
 
 
 def _wait_until(true: Callable[[], bool]) -> None:
