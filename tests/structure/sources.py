@@ -15,8 +15,13 @@ def files(*folders: str, ending: str = "") -> Iterator[Path]:
         if not folder.startswith(".") and folder != "build":
             path = ROOT / folder
             for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                if each.is_file() and each.name.endswith(ending) and "__pycache__" not in each.parts:
+                parts = each.relative_to(ROOT).parts
+                if each.is_file() and each.name.endswith(ending) and not any(map(_is_made_by_tools, parts)):
                     yield each
+
+
+def _is_made_by_tools(part: str) -> bool:
+    return part == "__pycache__" or part.startswith(".")
 
 
 def name_of(path: Path) -> str:
