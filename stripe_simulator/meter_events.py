@@ -234,10 +234,6 @@ class MeterEvents(Resource):
                 grouped.setdefault(event.timestamp // seconds * seconds, []).append(event)
         return {window: self._formula(event_name, grouped[window]) for window in sorted(grouped)}
 
-    def customers_with_usage(self) -> list[tuple[str, str]]:
-        """Return every (customer, event name) that has events."""
-        return list(self._by_customer)
-
     def _formula(self, event_name: str, events: list[MeterEvent]) -> int:
         meter = self.account.meters.by_name.get(event_name)
         formula = meter["default_aggregation"]["formula"] if meter else "sum"

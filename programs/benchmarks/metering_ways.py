@@ -7,11 +7,13 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from programs.local.inline_executor import InlineExecutor
 
 STRIPE_KEY = "sk_test_benchmark"
 
@@ -56,22 +58,6 @@ def run_profiled() -> dict[str, Any]:
     summary = profile.runcall(run_all)
     pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
     return dict(summary)
-
-
-class InlineExecutor:
-    """Make the calls of an executor in this thread, where a profiler sees them."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __enter__(self) -> InlineExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, function: Callable[..., Any], *iterables: Any) -> Iterator[Any]:
-        return map(function, *iterables)
 
 
 def run_plainly() -> dict[str, Any]:

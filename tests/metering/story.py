@@ -24,12 +24,12 @@ from billing.reconciliation.requests import ComparisonRequest
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.table import client, is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
+from programs.local.inline_executor import InlineExecutor
 from tests.metering.ending import Ending, differences, name_of
 from tests.metering.meanwhile import OVERLAPS, Compared, Corrected, Linked, Meanwhile, Overlapped, Reported
 from tests.support.calls import STRIPE, Call, Crash, Disturbance, hook
 from tests.support.due_hours import due_hour, link, put
 from tests.support.faults import CRASHES, AtStripe, NoResponse, Partial, Retried, Throttled
-from tests.support.interleaving import InlineExecutor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient

@@ -20,36 +20,20 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from billing.metering import invocation, service
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.tables.table import client
+from programs.local.inline_executor import InlineExecutor
 from tests.support.calls import STRIPE, Call, Crash, Disturbance, hook
 
 TIMEOUT_SECONDS = 60
 # What of Stripe's SDK sends usage.
 SENDS = ("v1.billing.meter_events.create", "v2.billing.meter_event_stream.create")
-
-
-class InlineExecutor:
-    """An executor that makes its calls one after the other, in the thread that asks."""
-
-    def __init__(self, *arguments: Any) -> None:
-        pass
-
-    def __enter__(self) -> InlineExecutor:
-        return self
-
-    def __exit__(self, *arguments: object) -> None:
-        pass
-
-    def map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterator[Any]:
-        return iter([function(*arguments) for arguments in zip(*iterables, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,8 @@ class Outgoing:
     @property
     def refusal(self) -> Refusal | None:
         """Return why Stripe refuses the hour, naming the meter; None where it does not."""
-        for event, outcome in zip(self.events, self.outcomes, strict=True):
-            if isinstance(outcome, Refusal):
-                return Refusal(outcome.code, f"{event.event_name}: {outcome.message}")
-        return None
+        first = next(iter(self.refusals.items()), None)
+        return Refusal(first[1].code, f"{first[0]}: {first[1].message}") if first else None
 
     @property
     def refusals(self) -> dict[str, Refusal]:
@@ -244,12 +242,11 @@ class Run:
         now = self.now()
         conclusions: list[tuple[Write, str]] = []
         for outgoing in sent:
-            declaration, refusal = outgoing.declaration, outgoing.refusal
-            is_accepted = refusal is None and outgoing.problem is None
+            declaration, refusal, problem = outgoing.declaration, outgoing.refusal, outgoing.problem
             self.summary.events_sent += outgoing.outcomes.count(None)
-            self.summary.accepted += is_accepted
-            if outgoing.problem is not None:
-                self._leave(declaration, outgoing.problem)
+            self.summary.accepted += refusal is None and problem is None
+            if problem is not None:
+                self._leave(declaration, problem)
             elif refusal is not None and (declaration.others_until or not outgoing.is_certain):
                 # Another sender, or an attempt of this one that is still on its way, may yet get it accepted.
                 self.summary.last_problem = refusal.message

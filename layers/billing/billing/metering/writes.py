@@ -67,10 +67,6 @@ class _Update:
             self._condition_values.append(value)
         return self
 
-    def only_with(self, name: str) -> _Update:
-        self._conditions.append(f'"{name}" IS NOT MISSING')
-        return self
-
     def only_with_counts_of(self, hour: UsageHour) -> _Update:
         """No count has changed: what was sent is what was counted."""
         for meter in METERS:
