@@ -15,6 +15,7 @@ QUEUES = f"{LAYER}/queues.py"
 EXPLORATION = "tests/metering/test_exploration.py"
 STREAM = "tests/metering/test_sending.py"
 ISOLATION = "tests/metering/test_isolation.py"
+ATTEMPTS = "tests/metering/test_attempts.py"
 WORKERS = "tests/metering/test_fan_out.py"
 METRICS = "tests/metering/test_metrics.py"
 FLOW = "tests/metering/test_flow.py"
@@ -133,14 +134,14 @@ MUTANTS = (
         SENDING,
         "if not isinstance(outcome, Refusal) or len(events) == 1:",
         "if True:",
-        f"{STREAM} -k culprits_are_alone",
+        f"{ATTEMPTS} -k culprits_are_alone",
     ),
     Mutant(
         "a failed call is made again",
         SENDING,
         "ATTEMPTS = 5",
         "ATTEMPTS = 1",
-        f"{STREAM} -k attempts_wait",
+        f"{ATTEMPTS} -k attempts_wait",
     ),
     Mutant(
         "an expired session is replaced",

@@ -7,6 +7,7 @@ from programs.mutants.mutant import LAYER, Mutant
 USAGE = f"{LAYER}/tables/usage.py"
 COMPARISON = f"{LAYER}/reconciliation/comparison.py"
 PROTOCOL = "tests/metering/test_protocol.py"
+REQUESTS = f"{LAYER}/reconciliation/requests.py"
 RECONCILIATION = "tests/reconciliation"
 
 MUTANTS = (
@@ -27,8 +28,8 @@ MUTANTS = (
     Mutant(
         "usage that nobody here reported is found",
         COMPARISON,
-        "customer_ids.add(subscription.stripe_customer_id)",
-        "pass",
+        "{subscription.stripe_customer_id} if is_subscribed else set()",
+        "set()",
         f"{RECONCILIATION} -k never_reported",
     ),
     Mutant(
@@ -51,5 +52,19 @@ MUTANTS = (
         "return hour.reported_to == customer_id or",
         "return True or",
         f"{RECONCILIATION} -k customer",
+    ),
+    Mutant(
+        "an hour that was reported late is compared, however old it is",
+        COMPARISON,
+        "        for span in self._older_spans(organization_id):\n",
+        "        for span in ():\n",
+        f"{RECONCILIATION} -k reported_late",
+    ),
+    Mutant(
+        "the comparison that a report asks for waits until Stripe has counted",
+        REQUESTS,
+        "not_before=now + SUMMARY_LAG",
+        "not_before=now",
+        f"{RECONCILIATION} -k too_young",
     ),
 )

@@ -213,7 +213,7 @@ MUTANTS = (
     Mutant(
         "an error report has the rest of its meter compared",
         METER_ERRORS,
-        "    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id)\n",
+        "    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id, _reported_since(report))\n",
         "",
         f"{REPORTS} -k compared",
     ),

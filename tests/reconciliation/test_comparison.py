@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from billing.clock import format_time
-from billing.reconciliation.comparison import SUMMARY_LAG
 from billing.reconciliation.invocation import carry_out
-from billing.reconciliation.requests import read_request
+from billing.reconciliation.requests import SUMMARY_LAG, read_request
 from tests.support.due_hours import HOUR, due_hour, put, subscribed
 
 if TYPE_CHECKING:
@@ -120,3 +119,42 @@ def test_the_customer_that_stripe_still_has_is_compared_when_another_one_is_dele
     summary = reported.reconcile()
 
     assert (summary["failures"], summary["drift_events"]) == (1, 1)
+
+
+def test_hours_that_were_reported_late_are_compared_however_old_they_are(
+    stack: Stack, dynamodb: DynamoDBClient
+) -> None:
+    subscribed(stack, dynamodb, ["acme"])
+    days = (33, 20, 19, 5)
+    put(dynamodb, "UsageTable", [due_hour("acme", start=HOUR - timedelta(days=day)) for day in (*days, 4)])
+    stack.advance(hours=1)
+    stack.meter()
+    for day in days:
+        start = (HOUR - timedelta(days=day)).timestamp()
+        assert stack.simulator.account.meter_events.lose_hour(customer_of(stack, "acme"), READINGS, start)
+    stack.advance(hours=2)
+
+    assert stack.reconcile()["drift_events"] == len(days)
+    stack.meter()
+    assert differences(stack) == []
+    stack.advance(hours=24)
+    assert stack.reconcile()["drift_events"] == 0
+
+
+def test_an_hour_reported_long_ago_is_not_compared_again(reported: Stack) -> None:
+    damage(reported)
+    reported.advance(hours=24 * 5)
+
+    assert reported.reconcile()["hours"] == 0
+
+
+def test_an_older_hour_is_left_when_no_run_can_repair_it_any_more(stack: Stack, dynamodb: DynamoDBClient) -> None:
+    subscribed(stack, dynamodb, ["acme"])
+    start = HOUR - timedelta(days=34, hours=21)
+    put(dynamodb, "UsageTable", [due_hour("acme", start=start)])
+    stack.advance(hours=1)
+    assert stack.meter()["settled"] == 1
+    stack.simulator.account.meter_events.lose_hour(customer_of(stack, "acme"), READINGS, start.timestamp())
+    stack.advance(hours=1)
+
+    assert stack.reconcile()["made_due"] == 0

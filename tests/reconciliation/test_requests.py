@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from billing import clock, queues
 from billing.clock import format_time
 from billing.errors import RefusedError
 from billing.meters import METERS
@@ -73,10 +74,10 @@ def test_hours_of_the_past_35_days_are_compared_by_hand(stack: Stack, dynamodb: 
     put(dynamodb, "UsageTable", [due_hour("acme", start=long_ago), due_hour("acme")])
     stack.advance(hours=1)
     stack.meter()
-    stack.advance(hours=2)
+    stack.advance(hours=50)
     stack.simulator.account.meter_events.lose_hour(customer_of(stack, "acme"), READINGS, long_ago.timestamp())
 
-    assert stack.reconcile()["drift_events"] == 0, "the daily one looks at two days"
+    assert stack.reconcile()["drift_events"] == 0, "the daily one looks at what was reported in two days"
     assert stack.reconcile(start=format_time(HOUR - timedelta(days=34)))["drift_events"] == 1
     stack.meter()
     assert stack.differences(["acme"], long_ago, HOUR + timedelta(days=1)) == []
@@ -189,11 +190,44 @@ def test_a_message_comes_again_when_it_cannot_be_carried_out(reported: Stack, qu
     assert reported.reconciliation_app.handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
 
 
-def test_an_error_report_asks_for_the_comparison_of_its_meter(reported: Stack, queue: SQSClient) -> None:
-    damage(reported)
-    meters = {meter["event_name"]: meter["id"] for meter in reported.simulator.account.meters.objects.values()}
+class Held:
+    """A queue that holds what is sent, with its delay, until the test takes it."""
 
-    request_comparison(meters[READINGS])
-    assert process(reported, queue) == SEGMENTS
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
 
-    assert reported.due_hours() == [("acme", format_time(HOUR))]
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self.entries += Entries
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    def take(self) -> list[dict[str, Any]]:
+        taken, self.entries = self.entries, []
+        return taken
+
+
+def test_the_comparison_that_a_report_asks_for_waits_while_its_hours_are_too_young(
+    stack: Stack, dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setenv("RECONCILIATION_QUEUE_URL", "https://sqs.test/comparisons")
+    monkeypatch.setattr(queues, "sqs_client", lambda: held)
+    subscribed(stack, dynamodb, ["late"])
+    start = HOUR - timedelta(days=30)
+    put(dynamodb, "UsageTable", [due_hour("late", start=start)])
+    assert stack.meter()["settled"] == 1
+    assert stack.simulator.account.meter_events.lose_hour(customer_of(stack, "late"), READINGS, start.timestamp())
+    meters = {meter["event_name"]: meter["id"] for meter in stack.simulator.account.meters.objects.values()}
+
+    request_comparison(meters[READINGS], clock.utc_now())
+    hops = 0
+    while messages := held.take():
+        assert stack.due_hours() == []
+        assert len(messages) == SEGMENTS
+        assert all(0 < message["DelaySeconds"] <= 900 for message in messages)
+        stack.advance(seconds=messages[0]["DelaySeconds"])
+        records = [record(message["Id"], message["MessageBody"]) for message in messages]
+        assert stack.reconciliation_app.handler({"Records": records}, None) == {"batchItemFailures": []}
+        hops += 1
+
+    assert hops == 4, "an hour, in parts of a quarter"
+    assert stack.due_hours() == [("late", format_time(start))]

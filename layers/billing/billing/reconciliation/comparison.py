@@ -9,22 +9,26 @@ alone: it may be what another system sent before this one took over. Recording a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from billing.clock import HOUR, format_time, parse_time
+from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import StripeNotFoundError
 from billing.rate_limit import RateLimit
+from billing.reconciliation.requests import SUMMARY_LAG
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.summaries import hourly_summaries
+from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
+from billing.tables.usage import UsageRecord, hours_between, hours_reported_since, make_unreported_due
 from billing.telemetry import described, logger
 
-# Stripe counts asynchronously: what was reported a moment ago may not be in its summaries yet.
-SUMMARY_LAG = timedelta(hours=1)
+# The most hours that one page of Stripe's summaries has.
+LONGEST_SPAN = timedelta(hours=100)
+# An hour that is found wrong later than this before Stripe takes it no more would come too late for the next run.
+TIME_TO_REPAIR = 2 * HOUR
 
 
 @dataclass(slots=True)
@@ -45,17 +49,28 @@ class ComparisonSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class _Span:
+    """An organisation's hours from `start` up to `end`: all of them, or only some."""
+
+    start: datetime
+    end: datetime
+    hours: Sequence[UsageRecord]
+    has_all: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A comparison of the hours from `start` up to `end` (whole UTC hours) with the meters' summaries.
 
-    `meter_ids` has the Stripe id of each meter to compare by event name; `limit` paces the calls to Stripe; a dry run
-    changes nothing.
+    `reported_since` adds the older hours that were reported then or later, None no older ones. `meter_ids` has the
+    Stripe id of each meter to compare by event name; `limit` paces the calls to Stripe; a dry run changes nothing.
     """
 
     gateway: StripeGateway
     meter_ids: Mapping[str, str]
     start: datetime
     end: datetime
+    reported_since: datetime | None
     now: datetime
     limit: RateLimit
     dry_run: bool = False
@@ -84,18 +99,37 @@ class Comparison:
 
         An organisation that used nothing is looked at too: what Stripe counts for it is drift as well.
         """
-        hours = list(hours_between(subscription.organization_id, self.start, self.end))
-        customer_ids = {hour.reported_to for hour in hours if self._is_comparable(hour)}
-        if subscription.ended_at is None or subscription.ended_at > self.start:
-            customer_ids.add(subscription.stripe_customer_id)
+        organization_id = subscription.organization_id
+        span = _Span(self.start, self.end, list(hours_between(organization_id, self.start, self.end)), has_all=True)
+        is_subscribed = subscription.ended_at is None or subscription.ended_at > self.start
+        self._compare_span(organization_id, span, {subscription.stripe_customer_id} if is_subscribed else set())
+        for span in self._older_spans(organization_id):
+            self._compare_span(organization_id, span, set())
+
+    def _older_spans(self, organization_id: str) -> Iterator[_Span]:
+        """Yield the older hours that were reported of late, in spans that one page of summaries has."""
+        oldest = hour_of(self.now - OLDEST_USAGE) + TIME_TO_REPAIR
+        if self.reported_since is None or oldest >= self.start:
+            return
+        span: list[UsageRecord] = []
+        for hour in hours_reported_since(organization_id, oldest, self.start, self.reported_since):
+            if span and parse_time(hour.window_start) >= parse_time(span[0].window_start) + LONGEST_SPAN:
+                yield _span_of(span)
+                span = []
+            span.append(hour)
+        if span:
+            yield _span_of(span)
+
+    def _compare_span(self, organization_id: str, span: _Span, also_at: Set[str | None]) -> None:
+        customer_ids = {hour.reported_to for hour in span.hours if self._is_comparable(hour)} | also_at
         for customer_id in sorted(filter(None, customer_ids)):
-            customer_hours = [hour for hour in hours if _is_of_customer(hour, customer_id)]
+            customer_hours = [hour for hour in span.hours if _is_of_customer(hour, customer_id)]
             try:
-                self._compare(subscription.organization_id, customer_id, customer_hours)
+                self._compare(organization_id, customer_id, replace(span, hours=customer_hours))
             except Exception as error:
                 # A deleted customer's summaries are gone; those of the organisation's other customers are not.
                 if not isinstance(error, StripeNotFoundError) or any(map(self._is_comparable, customer_hours)):
-                    self._fail(error, subscription.organization_id, stripe_customer_id=customer_id)
+                    self._fail(error, organization_id, stripe_customer_id=customer_id)
 
     def _fail(self, error: Exception, organization_id: str, **fields: str) -> None:
         self.summary.failures += 1
@@ -113,14 +147,14 @@ class Comparison:
             and hour.reported_at <= self.now - SUMMARY_LAG
         )
 
-    def _compare(self, organization_id: str, customer_id: str, customer_hours: Sequence[UsageRecord]) -> None:
-        hours = [hour for hour in customer_hours if self._is_comparable(hour)]
-        known = {parse_time(hour.window_start) for hour in customer_hours}
+    def _compare(self, organization_id: str, customer_id: str, span: _Span) -> None:
+        hours = [hour for hour in span.hours if self._is_comparable(hour)]
+        known = {parse_time(hour.window_start) for hour in span.hours}
         differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
-            counted = hourly_summaries(self.gateway, meter_id, customer_id, self.start, self.end)
-            for start in sorted(counted.keys() - known):
+            counted = hourly_summaries(self.gateway, meter_id, customer_id, span.start, span.end)
+            for start in sorted(counted.keys() - known) if span.has_all else ():
                 if counted[start] and not _is_reported_now(organization_id, start, customer_id):
                     message = "Stripe counts usage that was never reported to this customer"
                     self._note(message, organization_id, start, event_name, counted[start])
@@ -146,6 +180,10 @@ class Comparison:
         self.summary.drift_units += abs(difference)
         fields = {"organization_id": organization_id, "window_start": format_time(hour), "meter": event_name}
         logger.error(message, extra=fields | {"difference": difference})
+
+
+def _span_of(hours: Sequence[UsageRecord]) -> _Span:
+    return _Span(parse_time(hours[0].window_start), parse_time(hours[-1].window_start) + HOUR, hours, has_all=False)
 
 
 def _is_of_customer(hour: UsageRecord, customer_id: str) -> bool:

@@ -40,6 +40,7 @@ def carry_out(
         _meter_ids(gateway, request.meter_id),
         request.start,
         request.end,
+        request.reported_since,
         clock.utc_now(),
         RateLimit(reconciliation_calls_per_second(secrets_reader().current().api_key)),
         dry_run,
@@ -57,10 +58,18 @@ def carry_out(
 
 
 def process_messages(event: Any, context: Any, may_continue: Callable[[], bool]) -> dict[str, Any]:
-    """Carry out the requests of a batch of messages; return which messages are to come again."""
+    """Carry out the requests of a batch of messages, or enqueue again those that come too early.
+
+    Returns:
+        Which messages are to come again, as AWS Lambda takes it from a function with `ReportBatchItemFailures`.
+    """
 
     def process(record: SQSRecord) -> None:
-        carry_out(read_request(record.json_body), may_continue)
+        request = read_request(record.json_body)
+        if request.delay(clock.utc_now()):
+            enqueue(request)
+        else:
+            carry_out(request, may_continue)
 
     response: Any = process_partial_response(event, process, BatchProcessor(EventType.SQS), context)
     return dict(response)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -133,6 +133,20 @@ def hours_between(organization_id: str, start: datetime, end: datetime) -> Itera
     ):
         if record.window_start != format_time(end):
             yield record
+
+
+def hours_reported_since(
+    organization_id: str, start: datetime, end: datetime, reported_since: datetime
+) -> Iterator[UsageRecord]:
+    """Yield an organisation's hours from `start` up to, not including, `end` that were reported then or later.
+
+    DynamoDB reads, and bills, all hours in between; not consistently, at half the price.
+    """
+    yield from UsageRecord.query(
+        organization_id,
+        UsageRecord.window_start.between(format_time(start), format_time(end - timedelta(seconds=1))),
+        filter_condition=UsageRecord.reported_at >= reported_since,
+    )
 
 
 def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord]:

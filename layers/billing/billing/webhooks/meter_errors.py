@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from billing import clock
@@ -22,6 +23,7 @@ from billing.stripe_gateway.objects import id_of
 from billing.tables.stripe_events import StripeEventRecord, record_event
 from billing.tables.usage import UsageRecord, make_unreported_due, refuse_reported
 from billing.telemetry import count, logger
+from billing.webhooks.decision import CLOCK_TOLERANCE
 from billing.webhooks.events import NO_METER_FOUND, StripeEvent
 
 # What no resend of the same total cures. All other codes, also ones that Stripe adds later, leave the hour due: the
@@ -61,7 +63,7 @@ def process_meter_errors(event: StripeEvent, gateway: StripeGateway) -> Literal[
         extra={"stripe_event_id": event.event_id, "stripe_meter_id": meter_id, "codes": _codes(report)},
     )
     # A report of events that no meter takes names no meter: all of them are compared.
-    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id)
+    request_comparison(None if event.event_type == NO_METER_FOUND else meter_id, _reported_since(report))
     now = clock.utc_now()
     record = StripeEventRecord.made(event.event_id, event.event_type, event.created, "processed", None, now)
     record.report = json.dumps(report, default=str)[:LONGEST_REPORT]
@@ -85,6 +87,15 @@ def _error_types(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _codes(report: Mapping[str, Any]) -> dict[str, Any]:
     return {str(each.get("code")): each.get("error_count") for each in _error_types(report)}
+
+
+def _reported_since(report: Mapping[str, Any]) -> datetime | None:
+    """Return since when the hours may have been reported whose events Stripe rejected; None where it does not say."""
+    try:
+        start = datetime.fromisoformat(report["validation_start"])
+        return start.astimezone(UTC) - CLOCK_TOLERANCE if start.tzinfo else None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _samples(report: Mapping[str, Any]) -> Iterator[tuple[str, NamedTotal]]:
