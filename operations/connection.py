@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # The stack's output, and the variable that the code reads it from.
 OUTPUTS = {
     "SubscriptionsTableName": "SUBSCRIPTIONS_TABLE",
+    "CustomersTableName": "CUSTOMERS_TABLE",
     "StripeEventsTableName": "STRIPE_EVENTS_TABLE",
     "UsageTableName": "USAGE_TABLE",
     "StripeSecretArn": "STRIPE_SECRET_ARN",

@@ -18,11 +18,9 @@ IDEMPOTENCY_TABLE = "IdempotencyTable"
 
 def refresh(event: Any, gateway: Any) -> str:
     """Refresh the subscription as this handler does, but for the event's record: under its version, until it is in."""
-    from pynamodb.exceptions import UpdateError
 
     from billing import clock
     from billing.tables.subscriptions import SubscriptionRecord
-    from billing.tables.table import is_condition_failed
     from billing.webhooks import ledger
     from billing.webhooks.decision import changes
     from billing.webhooks.events import subscription_pointer
@@ -38,16 +36,9 @@ def refresh(event: Any, gateway: Any) -> str:
         fetched = fetch(gateway, organization_id, pointer, before)
         assert fetched is not None
         values = changes(before, fetched, None, clock.utc_now())
-        try:
-            SubscriptionRecord(organization_id).update(
-                actions=[ledger._action(name, value) for name, value in values.items()],
-                condition=ledger._is_as_read(before),
-            )
-        except UpdateError as error:
-            if not is_condition_failed(error):
-                raise
-            continue
-        return organization_id
+        actions = [ledger._action(name, value) for name, value in values.items()]
+        if SubscriptionRecord(organization_id).update_if(actions, ledger._is_as_read(before)):
+            return organization_id
 
 
 def without_claims(deliver: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from programs.mutants.mutant import LAYER, Mutant
 
 DELIVERY = f"{LAYER}/webhooks/delivery.py"
+CUSTOMERS = f"{LAYER}/tables/customers.py"
 LEDGER = f"{LAYER}/webhooks/ledger.py"
 DECISION = f"{LAYER}/webhooks/decision.py"
 REFRESH = f"{LAYER}/webhooks/refresh.py"
@@ -145,14 +146,28 @@ MUTANTS = (
         DELIVERY,
         "    fetched = fetch(gateway, record.organization_id, None, record)\n    if fetched is not None and",
         "    fetched = None\n    if fetched is not None and",
-        f"{LINKING} -k index_lags",
+        f"{LINKING} -k before_its_customer_is_known",
     ),
     Mutant(
         "the first organisation keeps its customer",
-        DELIVERY,
-        "return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})",
+        CUSTOMERS,
+        "return organization_with_customer(stripe_customer_id) not in (None, organization_id)",
         "return False",
-        f"{ORDER} -k first_organisation_keeps",
+        f"{LINKING} -k keeps_its_customer",
+    ),
+    Mutant(
+        "of two claims of a customer at the same moment one fails",
+        CUSTOMERS,
+        "transaction.save(record, condition=is_free | is_its_own)",
+        "transaction.save(record)",
+        f"{LINKING} -k same_moment",
+    ),
+    Mutant(
+        "an event of a former customer finds its organisation",
+        CUSTOMERS,
+        "return CustomerRecord.get(stripe_customer_id, consistent_read=True).organization_id",
+        "raise CustomerRecord.DoesNotExist",
+        f"{LINKING} -k former_customer",
     ),
     Mutant(
         "the hours refused since a subscription began become due with it",

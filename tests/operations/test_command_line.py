@@ -71,6 +71,7 @@ def deployed(operate: Operate) -> Iterator[Stubber]:
 def test_a_stack_is_operated_by_its_name(stack: Stack, operate: Operate, deployed: Stubber) -> None:
     outputs = {
         "SubscriptionsTableName": "SubscriptionsTable",
+        "CustomersTableName": "CustomersTable",
         "StripeEventsTableName": "StripeEventsTable",
         "UsageTableName": "UsageTable",
         "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",

@@ -70,7 +70,7 @@ def test_a_request_that_cannot_be_carried_out_is_refused(reported: Stack, reques
 
 def test_hours_of_the_past_35_days_are_compared_by_hand(stack: Stack, dynamodb: DynamoDBClient) -> None:
     subscribed(stack, dynamodb, ["acme"])
-    long_ago = HOUR - timedelta(days=33)
+    long_ago = HOUR - timedelta(days=30)
     put(dynamodb, "UsageTable", [due_hour("acme", start=long_ago), due_hour("acme")])
     stack.advance(hours=1)
     stack.meter()
@@ -78,7 +78,7 @@ def test_hours_of_the_past_35_days_are_compared_by_hand(stack: Stack, dynamodb: 
     stack.simulator.account.meter_events.lose_hour(customer_of(stack, "acme"), READINGS, long_ago.timestamp())
 
     assert stack.reconcile()["drift_events"] == 0, "the daily one looks at what was reported in two days"
-    assert stack.reconcile(start=format_time(HOUR - timedelta(days=34)))["drift_events"] == 1
+    assert stack.reconcile(start=format_time(HOUR - timedelta(days=31)))["drift_events"] == 1
     stack.meter()
     assert stack.differences(["acme"], long_ago, HOUR + timedelta(days=1)) == []
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 
 import pytest
 
 from tests.structure.sources import files, imported_modules, name_of, nodes
+from tests.support.imports import modules_after
 
 GATEWAY = "layers/billing/billing/stripe_gateway/"
 PRODUCT = [
@@ -42,18 +40,11 @@ def test_no_test_file_imports_another() -> None:
 
 @pytest.mark.parametrize("module", ["billing.stripe_gateway", "billing.stripe_gateway.objects"])
 def test_stripes_objects_are_read_without_the_sdk(module: str) -> None:
-    assert not loaded_with(module) & {"stripe"}
+    assert not modules_after(f"import {module}") & {"stripe"}
 
 
 @pytest.mark.parametrize("module", ["billing.webhooks.decision", "billing.metering.hour", "billing.metering.plan"])
 def test_what_decides_imports_values_only(module: str) -> None:
     does_io = {"stripe", "pynamodb", "botocore", "boto3", "aws_lambda_powertools", "http"}
 
-    assert not loaded_with(module) & does_io
-
-
-def loaded_with(module: str) -> set[str]:
-    """Return the names of all modules that a fresh interpreter has loaded after importing `module`."""
-    command = f"import sys, {module}; print(*sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return set(subprocess.check_output([sys.executable, "-c", command], env=environment, text=True).split())
+    assert not modules_after(f"import {module}") & does_io

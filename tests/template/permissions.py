@@ -10,6 +10,7 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
         "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
         "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
+        "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "StripeEventsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "ReconciliationQueue": {"sqs:SendMessage"},
@@ -39,6 +40,8 @@ GRANTED: dict[str, dict[str, set[str]]] = {
     "BillingApiFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
         "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
+        "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:Query"},
     },
 }

@@ -11,11 +11,13 @@ from tests.template.expanded import expand, referred
 
 TABLES: dict[str, list[tuple[str, str, str]]] = {
     "SubscriptionsTable": [("organization_id", "S", "HASH")],
+    "CustomersTable": [("stripe_customer_id", "S", "HASH")],
     "StripeEventsTable": [("event_id", "S", "HASH")],
     "UsageTable": [("organization_id", "S", "HASH"), ("window_start", "S", "RANGE")],
 }
 INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
     "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
+    "CustomersTable": {},
     "StripeEventsTable": {},
     "UsageTable": {"due": [("due_shard", "N", "HASH"), ("due_at", "S", "RANGE")]},
 }

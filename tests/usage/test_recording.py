@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,19 +13,12 @@ from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.stack import Stack
+from tests.support.imports import modules_after
 
-ROOT = Path(__file__).parents[2]
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 EIGHT = "2026-11-23T08:00:00Z"
 
 NO_NUMBERS = [True, None, "5", float("nan"), float("inf"), Decimal("Infinity"), 10**15]
-
-
-def modules_of(statement: str) -> set[str]:
-    """Return the modules that a new process has after a statement."""
-    program = f"{statement}\nimport sys\nprint(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(run.stdout.split())
 
 
 def new_token() -> str:
@@ -44,7 +34,7 @@ def new_token() -> str:
     ],
 )
 def test_usage_imports_neither_stripe_nor_metering(statement: str, module: str) -> None:
-    modules = modules_of(statement)
+    modules = modules_after(statement)
 
     assert module in modules
     assert not [name for name in modules if name.split(".")[0] in ("stripe", "requests", "pydantic", "boto3")]
@@ -52,7 +42,9 @@ def test_usage_imports_neither_stripe_nor_metering(statement: str, module: str) 
 
 
 def test_importing_the_package_imports_no_table() -> None:
-    assert not [name for name in modules_of("import billing") if name.startswith(("billing.", "pynamodb", "botocore"))]
+    assert not [
+        name for name in modules_after("import billing") if name.startswith(("billing.", "pynamodb", "botocore"))
+    ]
 
 
 @pytest.mark.parametrize("meter", METERS, ids=lambda meter: meter.event_name)

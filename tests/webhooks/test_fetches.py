@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from billing import clock
-from billing.tables.subscriptions import link_customer
+from billing.tables.customers import link_customer
 from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from programs.local.stack import Stack

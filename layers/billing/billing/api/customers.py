@@ -15,7 +15,8 @@ from billing import clock
 from billing.errors import ContentionError, StripeUnavailableError
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.customers import create_customer, find_customer
-from billing.tables.subscriptions import SubscriptionRecord, link_customer
+from billing.tables.customers import is_anothers, link_customer
+from billing.tables.subscriptions import SubscriptionRecord
 
 ATTEMPTS = 4
 # Stripe's search is minutes behind at worst: https://docs.stripe.com/search#data-freshness
@@ -31,18 +32,22 @@ def customer_of(organization_id: str, gateway: StripeGateway, *, deleted_id: str
         UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing. The same request later
             creates no second customer.
     """
+    taken: set[str] = set()
     for _ in range(ATTEMPTS):
         record = SubscriptionRecord.of(organization_id, consistent=True)
         if record is not None and record.stripe_customer_id not in (None, deleted_id):
             return record.stripe_customer_id
-        customer_id = _find_or_create(organization_id, record, gateway)
-        if link_customer(organization_id, customer_id, record, clock.utc_now()):
+        earlier_ids = (record.customer_ids if record is not None else None) or set()
+        customer_id = _find_or_create(organization_id, earlier_ids | taken, gateway)
+        if is_anothers(customer_id, organization_id):
+            # Somebody wrote this organisation's id into the metadata of another one's customer.
+            taken.add(customer_id)
+        elif link_customer(organization_id, customer_id, record, clock.utc_now()):
             return customer_id
     raise ContentionError(f"The record of {organization_id} changed under {ATTEMPTS} attempts to write its customer")
 
 
-def _find_or_create(organization_id: str, record: SubscriptionRecord | None, gateway: StripeGateway) -> str:
-    earlier_ids = (record.customer_ids if record is not None else None) or set()
+def _find_or_create(organization_id: str, earlier_ids: set[str], gateway: StripeGateway) -> str:
     customer_id = find_customer(gateway, organization_id)
     if customer_id is not None and customer_id not in earlier_ids:
         return customer_id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from pynamodb.attributes import (
     BooleanAttribute,
@@ -13,17 +12,16 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
-from pynamodb.exceptions import UpdateError
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from billing.tables.table import Table, TimeAttribute, is_condition_failed
+from billing.tables.table import Table, TimeAttribute
 
 # Into how many parts a scan is cut; the same number as there are shards of due hours.
 SEGMENTS = 16
 
 
 class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
-    """The organisation that has a Stripe customer, by the customer."""
+    """The organisation whose current customer a Stripe customer is (`tables/customers.py` has all)."""
 
     class Meta:
         """Name the index as template.yaml does."""
@@ -38,9 +36,11 @@ class SubscriptionRecord(Table):
     """One organisation's subscription.
 
     `version` counts the writes that came from Stripe. `customer_ids` are all customers the organisation has had here,
-    so that a subscription of an earlier one is still seen. `rearm_from` is there between the write that made a
-    customer or subscription known and the moment the refused hours since then have become due again. `fetched_from` is
-    the version that was there when the last fetch began; `refreshing_since` (Unix seconds) is there while one goes on.
+    so that a subscription of an earlier one is still seen; `customers_claimed` is there where each of them has its item
+    in CustomersTable, as in all records but those from before that table. `rearm_from` is there between the write that
+    made a customer or subscription known and the moment the refused hours since then have become due again.
+    `fetched_from` is the version that was there when the last fetch began; `refreshing_since` (Unix seconds) is there
+    while one goes on.
     """
 
     class Meta:
@@ -61,6 +61,7 @@ class SubscriptionRecord(Table):
     ended_at = TimeAttribute(null=True)
     price_ids = ListAttribute(of=UnicodeAttribute, null=True)
     customer_ids = UnicodeSetAttribute(null=True)
+    customers_claimed = BooleanAttribute(null=True)
     fetched_at = TimeAttribute(null=True)
     fetched_from = NumberAttribute(null=True)
     refreshing_since = NumberAttribute(null=True)
@@ -79,11 +80,6 @@ class SubscriptionRecord(Table):
             return cls.get(organization_id, consistent_read=consistent)
         except cls.DoesNotExist:
             return None
-
-
-def organizations_with_customer(stripe_customer_id: str) -> list[str]:
-    """Return the ids of the organisations whose current customer this is (the index lags by milliseconds)."""
-    return [record.organization_id for record in SubscriptionRecord.by_customer.query(stripe_customer_id)]
 
 
 def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[SubscriptionRecord]:
@@ -105,44 +101,7 @@ def forget_rearming(organization_id: str, rearm_from: datetime, version: float |
     """Remove `rearm_from`, unless a later write has set it anew."""
     is_this_link = SubscriptionRecord.rearm_from == rearm_from  # an earlier moment has more hours to make due
     is_unwritten = SubscriptionRecord.version == version  # a delivery has stored another link
-    try:
-        SubscriptionRecord(organization_id).update(
-            actions=[SubscriptionRecord.rearm_from.remove(), SubscriptionRecord.refreshing_since.remove()],
-            condition=is_this_link & is_unwritten,
-        )
-    except UpdateError as error:
-        if not is_condition_failed(error):
-            raise
-
-
-def link_customer(
-    organization_id: str, stripe_customer_id: str, before: SubscriptionRecord | None, now: datetime
-) -> bool:
-    """Make a Stripe customer the organisation's, unless its record has changed since `before` was read.
-
-    `version` changes too: a delivery that is at work on the record reads it again, and so asks Stripe for this
-    customer's subscriptions as well. `fetched_at` ends: what is stored was fetched without this customer, and an event
-    of its subscriptions must not be taken as covered by it. A record that this makes has version 0.
-    """
-    is_as_read: Any = SubscriptionRecord.version.does_not_exist()  # nobody has written the record since
-    version = 0
-    if before is not None and before.version is not None:
-        is_as_read = SubscriptionRecord.version == before.version
-        version = int(before.version) + 1
-    try:
-        SubscriptionRecord(organization_id).update(
-            actions=[
-                SubscriptionRecord.stripe_customer_id.set(stripe_customer_id),
-                SubscriptionRecord.customer_ids.add({stripe_customer_id}),
-                SubscriptionRecord.version.set(version),
-                SubscriptionRecord.fetched_at.remove(),
-                SubscriptionRecord.created_at.set(SubscriptionRecord.created_at | now),
-                SubscriptionRecord.updated_at.set(now),
-            ],
-            condition=is_as_read,
-        )
-    except UpdateError as error:
-        if is_condition_failed(error):
-            return False
-        raise
-    return True
+    SubscriptionRecord(organization_id).update_if(
+        [SubscriptionRecord.rearm_from.remove(), SubscriptionRecord.refreshing_since.remove()],
+        is_this_link & is_unwritten,
+    )

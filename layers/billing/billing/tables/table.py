@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import Attribute
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.constants import STRING
-from pynamodb.exceptions import PynamoDBException, TransactWriteError
+from pynamodb.exceptions import PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.models import Model
 
 from billing.clock import format_time, parse_time
@@ -123,6 +123,24 @@ class Table(Model):
                     shared.add_meta_table(table_connection.get_meta_table())
                 table_connection.connection = shared
         return table_connection
+
+    def update_if(self, actions: list[Any], condition: Any = None) -> bool:
+        """Update the item; say whether the condition held.
+
+        PynamoDB's `update` reads the whole item back, which costs as much again, and fails at an attribute that another
+        writer has damaged, after the write.
+
+        Raises:
+            UpdateError: DynamoDB refused the write for another reason.
+        """
+        hash_key, range_key = self._get_hash_range_key_serialized_values()
+        try:
+            self._get_connection().update_item(hash_key, range_key=range_key, actions=actions, condition=condition)
+        except UpdateError as error:
+            if is_condition_failed(error):
+                return False
+            raise
+        return True
 
 
 class TimeAttribute(Attribute[datetime]):

@@ -10,12 +10,11 @@ from functools import cache
 from typing import Any
 
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import UpdateError
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.transactions import TransactWrite
 
 from billing.clock import HOUR, format_time, parse_time
-from billing.tables.table import Table, TimeAttribute, connection, is_condition_failed
+from billing.tables.table import Table, TimeAttribute, connection
 
 SHARDS = 16
 
@@ -119,8 +118,8 @@ def add_to_hour(organization_id: str, window_start: str, event_name: str, amount
 
 def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int) -> None:
     """Set a count and make its hour due."""
-    UsageRecord(organization_id, window_start).update(
-        actions=[_count_of(event_name).set(number), *_due_actions(organization_id, window_start)]
+    UsageRecord(organization_id, window_start).update_if(
+        [_count_of(event_name).set(number), *_due_actions(organization_id, window_start)]
     )
 
 
@@ -162,8 +161,7 @@ def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord
 def make_refused_due(record: UsageRecord) -> bool:
     """Make a refused hour due again; False where it no longer carries that refusal."""
     is_as_refused = UsageRecord.refused == record.refused  # a run since then may have billed it, or refused it anew
-    return _update(
-        record,
+    return record.update_if(
         [*_due_actions(record.organization_id, record.window_start), UsageRecord.refused.remove()],
         is_as_refused,
     )
@@ -185,8 +183,7 @@ def make_unreported_due(record: UsageRecord) -> bool:
     hour since the record was read.
     """
     is_as_read = is_at_version(record.version)  # what was found out about the hour is true of it still
-    return _update(
-        record,
+    return record.update_if(
         [
             *_due_actions(record.organization_id, record.window_start),
             _next_version(record),
@@ -205,8 +202,7 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
     is_as_read = is_at_version(record.version)  # the rejected event is the last one that was sent for it
     is_not_due = UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may accept it then
     has_reported = UsageRecord.reported.exists()  # DynamoDB removes a meter only from a map that is there
-    return _update(
-        record,
+    return record.update_if(
         [
             UsageRecord.refused.set(reason),
             _next_version(record),
@@ -214,14 +210,3 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
         ],
         is_as_read & is_not_due & has_reported,
     )
-
-
-def _update(record: UsageRecord, actions: list[Any], condition: Any) -> bool:
-    """Update the hour; say whether the condition held."""
-    try:
-        record.update(actions=actions, condition=condition)
-    except UpdateError as error:
-        if is_condition_failed(error):
-            return False
-        raise
-    return True

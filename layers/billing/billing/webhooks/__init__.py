@@ -25,9 +25,13 @@
 4. *Deliveries that come together share a fetch.* Whoever is about to fetch leaves a claim on the record
    (`refreshing_since`); others wait a moment, read again, and by 3 are mostly done: of 50 events at once, the first is
    fetched for, then one of the others for all of them. A claim is a hint that expires: 1 and 2 hold without it.
-5. *A link is finished by whoever comes next.* The write that makes a customer known sets `rearm_from`. As long as it
-   is there, no delivery of the organisation's own events ends before the index shows the customer, Stripe was asked
-   once more (an event that came too early found no organisation) and the hours that were refused for want of it are
-   due. A duplicate is no exception, for Stripe repeats nothing after its 200; so every read of the record is
-   consistent. Removing `rearm_from` is part of what a write's condition looks at, for the reason given under 1.
+5. *A link is finished by whoever comes next.* The write that makes a customer known sets `rearm_from`. As long as it is
+   there, no delivery of the organisation's own events ends before Stripe was asked once more (an event that came too
+   early found no organisation) and the hours that were refused for want of the customer are due. A duplicate is no
+   exception, for Stripe repeats nothing after its 200; so every read of the record is consistent. Removing `rearm_from`
+   is part of what a write's condition looks at, for the reason given under 1.
+6. *A customer has one organisation.* The same transaction puts an item for each customer that the organisation has not
+   claimed yet, under the condition that nobody else has it. Whoever loses this race reads again, finds whose customer
+   it is, and tells of the conflict. The item stays when the organisation has another customer, so that an event of any
+   of them finds it.
 """

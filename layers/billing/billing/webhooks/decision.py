@@ -35,6 +35,7 @@ class StoredSubscription:
     ended_at: datetime | None = None
     price_ids: Collection[str] | None = None
     customer_ids: Collection[str] | None = None
+    customers_claimed: bool | None = None
     fetched_at: datetime | None = None
     fetched_from: float | None = None
     refreshing_since: float | None = None
@@ -154,6 +155,13 @@ def version_of(record: StoredSubscription | None) -> int:
     return int(record.version) if record is not None and record.version is not None else 0
 
 
+def claimed_customers(record: StoredSubscription | None) -> frozenset[str]:
+    """Return the customers of which CustomersTable says already that the organisation has them."""
+    if record is None or not record.customers_claimed:
+        return frozenset()
+    return frozenset(record.customer_ids or ())
+
+
 def links_anew(before: StoredSubscription | None, fetched: Fetched) -> bool:
     """Say whether refused hours may have become billable: another customer or subscription, or one living again."""
     now = fetched.subscription
@@ -225,4 +233,5 @@ def _attributes(fetched: Fetched) -> dict[str, Any]:
         "ended_at": subscription.ended_at,
         "price_ids": list(subscription.price_ids),
         "customer_ids": set(fetched.customer_ids),
+        "customers_claimed": True,
     }

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing import clock
-from billing.errors import ContentionError, UnavailableError
+from billing.errors import ContentionError
 from billing.metering.plan import UNLINKED
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.subscriptions import retrieve_subscription
 from billing.stripe_limits import OLDEST_USAGE
+from billing.tables.customers import is_anothers, organization_with_customer
 from billing.tables.stripe_events import StripeEventRecord, record_event
-from billing.tables.subscriptions import forget_rearming, organizations_with_customer
+from billing.tables.subscriptions import forget_rearming
 from billing.tables.usage import make_refused_due, refused_hours
 from billing.telemetry import count, logger
 from billing.webhooks import ledger
@@ -26,6 +27,7 @@ from billing.webhooks.decision import (
     Record,
     Refresh,
     StoredSubscription,
+    claimed_customers,
     decide,
     is_reflected,
     leaves_a_link,
@@ -45,7 +47,6 @@ from billing.webhooks.refresh import fetch
 ATTEMPTS = 14
 FIRST_PAUSE_SECONDS = 0.15
 LONGEST_PAUSE_SECONDS = 0.9
-INDEX_ATTEMPTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
 def _organization_of(pointer: Pointer) -> str | None:
     if pointer.organization_id is not None or pointer.customer_id is None:
         return pointer.organization_id
-    return min(organizations_with_customer(pointer.customer_id), default=None)
+    return organization_with_customer(pointer.customer_id)
 
 
 def _asked_of_stripe(pointer: Pointer, gateway: StripeGateway) -> Pointer:
@@ -163,10 +164,9 @@ def _pause(attempt: int) -> None:
 
 
 def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: StoredSubscription | None) -> bool:
-    """Say whether another organisation has this customer, at which the usage of one would overwrite the other's."""
-    if pointer.customer_id is None or (record is not None and pointer.customer_id in (record.customer_ids or ())):
+    if pointer.customer_id is None or pointer.customer_id in claimed_customers(record):
         return False
-    return bool(set(organizations_with_customer(pointer.customer_id)) - {organization_id})
+    return is_anothers(pointer.customer_id, organization_id)
 
 
 def _tell_of_conflict(pointer: Pointer, organization_id: str) -> None:
@@ -181,15 +181,11 @@ def _finish_linking(record: StoredSubscription, gateway: StripeGateway) -> None:
     """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
 
     The refused hours in which the organisation had a subscription become due. And Stripe is asked once more: an event
-    that came while the index did not show the customer yet found no organisation, and nobody else looks where it
-    pointed. Only the organisation's own customers are asked for: the event at hand may have been refused.
-
-    Raises:
-        UnavailableError: the index does not show the customer yet.
+    that came before the customer was known found no organisation, and nobody else looks where it pointed. Only the
+    organisation's own customers are asked for: the event at hand may have been refused.
     """
     if record.rearm_from is None:
         return
-    _wait_for_index(record)
     fetched = fetch(gateway, record.organization_id, None, record)
     if fetched is not None and not is_reflected(record, fetched):
         # The loop reads the record again, and finds `rearm_from` still there.
@@ -201,14 +197,6 @@ def _finish_linking(record: StoredSubscription, gateway: StripeGateway) -> None:
         if is_unlinked and fetched is not None and was_subscribed(clock.parse_time(hour.window_start), fetched):
             make_refused_due(hour)
     forget_rearming(record.organization_id, record.rearm_from, record.version)
-
-
-def _wait_for_index(record: StoredSubscription) -> None:
-    for attempt in range(INDEX_ATTEMPTS):
-        if record.organization_id in organizations_with_customer(record.stripe_customer_id or ""):
-            return
-        _pause(attempt)
-    raise UnavailableError("The index by_customer does not show a new customer yet")
 
 
 def _event_record(

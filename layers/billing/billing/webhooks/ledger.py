@@ -1,4 +1,4 @@
-"""The event's record and the organisation's subscription: read in one call, written in one transaction."""
+"""The event's record, the organisation's subscription and its customers: written in one transaction."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pynamodb.exceptions import TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from billing.errors import UnavailableError
+from billing.tables.customers import claim_customers
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.table import client, connection, is_overtaken
-from billing.webhooks.decision import Fetched, Reading, StoredSubscription, changes
+from billing.webhooks.decision import Fetched, Reading, StoredSubscription, changes, claimed_customers
 
 # A refresh takes a fraction of a second. Whoever waits longer for one takes it over.
 CLAIM_SECONDS = 3.0
@@ -70,15 +71,14 @@ def claim(organization_id: str, record: StoredSubscription | None) -> bool:
     is_unclaimed = SubscriptionRecord.refreshing_since.does_not_exist()  # nobody is fetching
     is_void = SubscriptionRecord.refreshing_since <= round(now - CLAIM_SECONDS, 3)  # whoever was fetching has died
     try:
-        SubscriptionRecord(organization_id).update(
-            actions=[SubscriptionRecord.refreshing_since.set(round(now, 3))],
-            condition=is_as_read & (is_unclaimed | is_void),
+        return SubscriptionRecord(organization_id).update_if(
+            [SubscriptionRecord.refreshing_since.set(round(now, 3))],
+            is_as_read & (is_unclaimed | is_void),
         )
     except UpdateError as error:
         if is_overtaken(error):
             return False
         raise
-    return True
 
 
 def write(
@@ -88,9 +88,10 @@ def write(
     fetched: Fetched,
     now: datetime,
 ) -> bool:
-    """Write the event's record and what was fetched, both or neither; False where another delivery came first.
+    """Write the event's record, what was fetched and whose its customers are: all of it or nothing.
 
-    Without an event only the subscription is written.
+    False where another delivery came first, or another organisation has claimed one of the customers meanwhile. Without
+    an event the rest is written.
     """
     event_id = None if event_record is None else event_record.event_id
     values = changes(before, fetched, event_id, now)
@@ -102,6 +103,8 @@ def write(
                 actions=[_action(name, value) for name, value in values.items()],
                 condition=_is_as_read(before),
             )
+            unclaimed = sorted(set(fetched.customer_ids) - claimed_customers(before))
+            claim_customers(transaction, organization_id, unclaimed, now)
             if event_record is not None:
                 transaction.save(event_record, condition=is_first_delivery)
     except TransactWriteError as error:

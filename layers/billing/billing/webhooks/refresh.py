@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
+
 from billing import clock
 from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.objects import StripeSubscription
 from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
-from billing.webhooks.decision import Fetched, StoredSubscription, newest_living
+from billing.tables.customers import is_anothers
+from billing.webhooks.decision import Fetched, StoredSubscription, claimed_customers, newest_living
 from billing.webhooks.events import Pointer
 
 
@@ -16,32 +20,48 @@ def fetch(
 
     All customers that the organisation has had are asked for, and the event's where there is a pointer; all their
     subscriptions are looked at: so the result depends on what Stripe has, not on which event happened to be the last.
+    A customer that another organisation has is not.
     """
     fetched_at = clock.utc_now()
-    customer_ids: set[str | None] = set()
-    expected_ids: set[str | None] = set()
-    if pointer is not None:
-        customer_ids.add(pointer.customer_id)
-        expected_ids.add(pointer.subscription_id)
-    if record is not None:
-        customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}
-        expected_ids.add(record.stripe_subscription_id)
-    subscriptions = {
-        subscription.subscription_id: subscription
-        for customer_id in sorted(filter(None, customer_ids))
-        for subscription in list_subscriptions(gateway, customer_id)
-    }
-    # A deleted customer's list may be gone while its subscriptions can still be read.
-    for subscription_id in filter(None, expected_ids - subscriptions.keys()):
-        subscription = retrieve_subscription(gateway, subscription_id)
-        if subscription is not None:
-            subscriptions[subscription_id] = subscription
+    customer_ids, subscription_ids = _known_ids(pointer, record)
+    unclaimed = customer_ids - claimed_customers(record)
+    customer_ids -= {customer_id for customer_id in unclaimed if is_anothers(customer_id, organization_id)}
     own_subscriptions = [
         subscription
-        for subscription in subscriptions.values()
-        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in expected_ids
+        for subscription in _subscriptions(gateway, customer_ids, subscription_ids)
+        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in subscription_ids
+        if subscription.customer_id in customer_ids or not is_anothers(subscription.customer_id, organization_id)
     ]
     if not own_subscriptions:
         return None
     newest = newest_living(own_subscriptions)
-    return Fetched(newest, own_subscriptions, {*filter(None, customer_ids), newest.customer_id}, fetched_at)
+    return Fetched(newest, own_subscriptions, {*customer_ids, newest.customer_id}, fetched_at)
+
+
+def _known_ids(pointer: Pointer | None, record: StoredSubscription | None) -> tuple[set[str], set[str]]:
+    """Return the ids of the customers, and of the subscriptions, that the event and the record name."""
+    customer_ids: set[str | None] = set()
+    subscription_ids: set[str | None] = set()
+    if pointer is not None:
+        customer_ids.add(pointer.customer_id)
+        subscription_ids.add(pointer.subscription_id)
+    if record is not None:
+        customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}
+        subscription_ids.add(record.stripe_subscription_id)
+    return set(filter(None, customer_ids)), set(filter(None, subscription_ids))
+
+
+def _subscriptions(
+    gateway: StripeGateway, customer_ids: Set[str], subscription_ids: Set[str]
+) -> Iterator[StripeSubscription]:
+    """Yield all subscriptions of the customers, and those with the ids, each once."""
+    listed: set[str] = set()
+    for customer_id in sorted(customer_ids):
+        for subscription in list_subscriptions(gateway, customer_id):
+            listed.add(subscription.subscription_id)
+            yield subscription
+    # A deleted customer's list may be gone while its subscriptions can still be read.
+    for subscription_id in sorted(subscription_ids - listed):
+        retrieved = retrieve_subscription(gateway, subscription_id)
+        if retrieved is not None:
+            yield retrieved
