@@ -6,7 +6,7 @@ from programs.mutants.mutant import LAYER, Mutant
 
 USAGE = f"{LAYER}/tables/usage.py"
 COMPARISON = f"{LAYER}/reconciliation/comparison.py"
-PROTOCOL = "tests/metering/test_protocol.py"
+INTERLEAVINGS = "tests/metering/test_interleavings.py"
 REQUESTS = f"{LAYER}/reconciliation/requests.py"
 RECONCILIATION = "tests/reconciliation"
 
@@ -44,7 +44,7 @@ MUTANTS = (
         USAGE,
         "            UsageRecord.revision.set(int(record.revision or 0) + 1),\n",
         "",
-        PROTOCOL,
+        f"{INTERLEAVINGS} -k stripe_dropped",
     ),
     Mutant(
         "an hour is compared at the customer it was reported to",

@@ -3,81 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from billing import clock, get_stripe_meter_service
-from billing.metering.invocation import process_shards
-from billing.tables.usage import UsageRecord, shard_of
-from tests.support.due_hours import due_hour, subscribed
-from tests.support.interleaving import Interleaving, Process
+from billing.tables.usage import make_unreported_due
+from tests.metering.one_hour import HOUR, READINGS_OF_MOST_RECENT, SENSORS, START, TRANSPORTS, OneHour
+from tests.support.due_hours import subscribed
+from tests.support.interleaving import Interleaving
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from programs.local.stack import Stack
-
-SENSORS, READINGS = "active_sensors", "temperature_readings"
-START = datetime(2026, 11, 23, 8, 5, tzinfo=UTC)
-HOUR = datetime(2026, 11, 23, 7, tzinfo=UTC)
-TRANSPORTS = ("single", "stream")
-READINGS_OF_MOST_RECENT = ("arrival", "timestamp")
-
-
-class OneHour:
-    """One organisation's hour, the runs that send it, and what Stripe counts of it."""
-
-    def __init__(self, stack: Stack, dynamodb: DynamoDBClient, interleaving: Interleaving) -> None:
-        self.stack, self._dynamodb, self._interleaving = stack, dynamodb, interleaving
-        subscribed(stack, dynamodb, ["acme"])
-
-    def count(self, **counts: int) -> None:
-        """Write counts of the hour, as a writer in any language would."""
-        names = ", ".join(f"{name} = :{name}" for name in counts)
-        item = due_hour("acme", start=HOUR)
-        self._dynamodb.update_item(
-            TableName="UsageTable",
-            Key={name: item[name] for name in ("organization_id", "window_start")},
-            UpdateExpression=f"SET {names}, due_shard = :shard, due_at = :end",
-            ExpressionAttributeValues={
-                ":shard": item["due_shard"],
-                ":end": item["due_at"],
-                **{f":{name}": {"N": str(count)} for name, count in counts.items()},
-            },
-        )
-
-    def run(self) -> Process:
-        """Start a run; it stands before its first call."""
-        return self._interleaving.start(lambda: process_shards([shard_of("acme")], clock.utc_now()))
-
-    def report(self, sensors: int) -> Process:
-        """Start a report of the number of sensors by the service; it stands before its first call."""
-        service = get_stripe_meter_service()
-        return self._interleaving.start(
-            lambda: service.report_active_sensors_with_timestamp("acme", sensors, HOUR.timestamp())
-        )
-
-    @property
-    def item(self) -> UsageRecord:
-        return UsageRecord.get("acme", clock.format_time(HOUR), consistent_read=True)
-
-    def at_stripe(self, event_name: str) -> int:
-        (customer_id,) = self.stack.customers["acme"]
-        return self.stack.simulator.account.hourly(customer_id, event_name).get(int(HOUR.timestamp()), 0)
-
-    def assert_is_exact_or_due(self) -> None:
-        """Assert that Stripe counts what was counted, now or, where the hour is due, after the next runs."""
-        for _ in range(3):
-            if not self.item.due_at:
-                break
-            self.stack.advance(hours=1)
-            self.run().finish()
-        item = self.item
-        assert not item.due_at, "two runs are enough"
-        counted = {name: int(getattr(item, name) or 0) for name in (SENSORS, READINGS)}
-        assert {name: self.at_stripe(name) for name in (SENSORS, READINGS)} == counted
 
 
 @pytest.fixture
@@ -225,3 +163,17 @@ def test_reports_succeed_when_a_sender_died_before(hour: OneHour) -> None:
 
     assert settled_after_minutes is not None
     assert settled_after_minutes <= 17, "reports that follow each other do not prolong the doubt"
+
+
+def test_a_total_that_stripe_dropped_is_sent_under_another_identifier_by_whoever_resends_it(hour: OneHour) -> None:
+    """The sender died before it settled: the next one would send the same total under the same revision."""
+    hour.count(active_sensors=3)
+    dies = hour.run().run_until("settle")
+    dies.kill()
+    (customer_id,) = hour.stack.customers["acme"]
+    assert hour.stack.simulator.account.meter_events.lose_hour(customer_id, SENSORS, HOUR.timestamp())
+    assert make_unreported_due(hour.item)
+    hour.run().finish()
+
+    assert hour.at_stripe(SENSORS) == 3
+    hour.assert_is_exact_or_due()

@@ -91,10 +91,14 @@ def simulator(_simulator_of_the_process: Simulator, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def stack(dynamodb: DynamoDBClient, dynamodb_endpoint: str, simulator: Simulator) -> Iterator[Stack]:
+def stack(
+    dynamodb: DynamoDBClient, dynamodb_endpoint: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
     """Give the test the whole stack, with empty tables, at five past eight of a Monday."""
     from programs.local.stack import running_stack
+    from tests.support.tokens import forget_tokens_as_dynamodb_does
 
+    forget_tokens_as_dynamodb_does(monkeypatch)
     with running_stack(simulator, dynamodb_endpoint, start=datetime(2026, 11, 23, 8, 5, tzinfo=UTC)) as running:
         yield running
 

@@ -1,29 +1,27 @@
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pynamodb.exceptions import UpdateError
 
 from billing import clock, record_active_sensors, record_readings, record_usage
 from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
+from billing.tables.table import is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.stack import Stack
+from tests.support.calls import hook
+from tests.support.faults import NoResponse
 from tests.support.imports import modules_after
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 EIGHT = "2026-11-23T08:00:00Z"
 
 NO_NUMBERS = [True, None, "5", float("nan"), float("inf"), Decimal("Infinity"), 10**15]
-
-
-def new_token() -> str:
-    """Return a token that no other test uses: DynamoDB remembers them for ten minutes, also of an emptied table."""
-    return uuid.uuid4().hex
 
 
 @pytest.mark.parametrize(
@@ -58,19 +56,36 @@ def test_any_meter_is_recorded_by_its_formula(stack: Stack, meter: Meter) -> Non
 
 
 def test_the_same_readings_are_counted_once_when_their_request_token_comes_twice(stack: Stack) -> None:
-    first_token, second_token = new_token(), new_token()
     for _ in range(2):
-        record_readings("acme", 10, HOUR, request_token=first_token)
-    record_readings("acme", 10, HOUR, request_token=second_token)
+        record_readings("acme", 10, HOUR, request_token="first")
+    record_readings("acme", 10, HOUR, request_token="second")
 
     assert stack.usage("acme", EIGHT).temperature_readings == 20
 
 
+@pytest.mark.parametrize(("minutes", "counted"), [(9, 10), (11, 20)])
+def test_a_request_token_is_remembered_for_ten_minutes(stack: Stack, minutes: int, counted: int) -> None:
+    record_readings("acme", 10, HOUR, request_token="message")
+    stack.advance(minutes=minutes)
+    record_readings("acme", 10, HOUR, request_token="message")
+
+    assert stack.usage("acme", EIGHT).temperature_readings == counted
+
+
+def test_a_write_without_a_response_raises_what_a_later_attempt_cures(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = hook(monkeypatch)
+    with calls.watched(lambda number, call: NoResponse(has_effect=True)), pytest.raises(UpdateError) as raised:
+        record_active_sensors("acme", 3, HOUR)
+
+    assert is_transient(raised.value)
+
+
 def test_one_request_token_is_of_one_organisation_and_hour(stack: Stack) -> None:
-    token = new_token()
     for organization_id in ("acme", "globex"):
         for moment in (HOUR, HOUR - timedelta(hours=1)):
-            record_readings(organization_id, 10, moment, request_token=token)
+            record_readings(organization_id, 10, moment, request_token="message")
 
     assert [hour.temperature_readings for hour in UsageRecord.scan()] == [10] * 4
 

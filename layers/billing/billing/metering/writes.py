@@ -18,7 +18,7 @@ from billing.clock import format_time
 from billing.metering.hour import NO_SUCH_CUSTOMER, Declaration, Key, Link, Refusal, UsageHour
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.table import client, connection
+from billing.tables.table import client, connection, error_code
 from billing.tables.usage import UsageRecord, is_at_version
 
 WRITE_BATCH = 25
@@ -225,7 +225,7 @@ def refuse_while_unlinked(organization_id: str, hours: Sequence[tuple[UsageHour,
                     condition=is_at_version(hour.version),
                 )
     except TransactWriteError as error:
-        if error.cause_response_code == "TransactionCanceledException":
+        if error_code(error) == "TransactionCanceledException":
             return False
         raise
     return True

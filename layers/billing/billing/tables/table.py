@@ -91,15 +91,22 @@ _OVERTAKEN = frozenset(
 )
 
 
+def error_code(error: PynamoDBException) -> str | None:
+    """Return DynamoDB's error code; None where there was no response, for which PynamoDB's own property raises."""
+    response: Any = getattr(error.cause, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
+
+
 def is_condition_failed(error: PynamoDBException) -> bool:
     """Say whether a single write was refused because its condition did not hold."""
-    return error.cause_response_code == "ConditionalCheckFailedException"
+    return error_code(error) == "ConditionalCheckFailedException"
 
 
 def is_overtaken(error: PynamoDBException) -> bool:
     """Say whether a write or a transaction was refused because of another one: read again, and decide anew."""
     reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else ()
-    return not _OVERTAKEN.isdisjoint({error.cause_response_code, *(reason.code for reason in reasons if reason)})
+    return not _OVERTAKEN.isdisjoint({error_code(error), *(reason.code for reason in reasons if reason)})
 
 
 class Table(Model):
