@@ -113,3 +113,17 @@ def test_it_is_no_drift_when_a_run_reports_the_hour_anew_meanwhile(
     assert reported.reconcile(segment=segment_of(reported, "acme"))["drift_events"] == 0
     assert reported.due_hours() == []
     assert meanwhile == [1]
+
+
+@pytest.mark.parametrize(("most_recent", "found_again"), [("arrival", 0), ("timestamp", 1)])
+def test_an_event_that_somebody_else_stamped_later_is_told_again_as_long_as_it_stays_in_front(
+    reported: Stack, most_recent: str, found_again: int
+) -> None:
+    reported.simulator.settings.update({"most_recent": most_recent})
+    told_by_somebody_else(reported, customer_of(reported, "acme"), 7, HOUR + timedelta(minutes=50))
+
+    assert reported.reconcile()["drift_events"] == 1
+    for _ in range(2):
+        reported.meter()
+        reported.advance(hours=2)
+        assert reported.reconcile()["drift_events"] == found_again

@@ -204,3 +204,11 @@ def test_two_records_that_share_a_former_customer_go_on_with_their_own(stack: St
 
     assert stack.deliver(update).outcome == "processed"
     assert (stack.record("other").customer_ids, stack.record("acme").customer_ids) == ({own}, {shared})
+
+
+def test_a_record_that_was_deleted_comes_back_with_the_next_event_of_its_customer(stack: Stack, acme: str) -> None:
+    SubscriptionRecord("acme").delete()
+    stack.simulator.account.subscriptions.update(acme, {"metadata": {"touched": "today"}})
+
+    assert stack.deliver(one_update(stack)).outcome == "processed"
+    assert_follows_stripe(stack, "acme")

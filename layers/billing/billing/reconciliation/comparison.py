@@ -1,7 +1,8 @@
 """Compare an organisation's reported hours with what Stripe counted, and make due again what differs.
 
 The repair is the next run: an hour with nothing reported is sent anew, under a new revision, and overwrites whatever
-Stripe holds. So a comparison sends nothing, and may be repeated or die anywhere.
+this stack sent before. So a comparison sends nothing, and may be repeated or die anywhere. What somebody else sent is
+overwritten too, unless it is stamped later in the hour and Stripe goes by the timestamp: that is told every day.
 
 Usage that Stripe counts in an hour for which nothing was ever reported to that customer is drift too, but is left
 alone: it may be what another system sent before this one took over. Recording a count of that hour overwrites it.
