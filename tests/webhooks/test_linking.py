@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from billing import clock
+from billing import clock, record_readings
 from billing.tables.customers import CustomerRecord, link_customer
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
@@ -211,4 +211,24 @@ def test_a_record_that_was_deleted_comes_back_with_the_next_event_of_its_custome
     stack.simulator.account.subscriptions.update(acme, {"metadata": {"touched": "today"}})
 
     assert stack.deliver(one_update(stack)).outcome == "processed"
+    assert_follows_stripe(stack, "acme")
+
+
+def test_the_hours_of_an_earlier_customer_become_due_when_its_first_webhook_comes_last(stack: Stack) -> None:
+    """A customer that the record does not follow: its subscription has ended, and its hours were refused."""
+    _, first = stack.subscribe("acme")
+    late = stack.simulator.webhooks.take("checkout.session.completed")
+    record_readings("acme", 7, clock.utc_now())
+    stack.advance(minutes=30)
+    stack.simulator.account.subscriptions.cancel(first)
+    stack.advance(hours=3)
+    stack.simulator.webhooks.take()
+    assert stack.meter()["refused"] == {"no_customer": 1}
+    stack.subscribe("acme")
+    stack.deliver_all()
+    assert stack.due_hours() == []
+
+    assert {response.outcome for response in stack.deliver_all(late)} == {"processed"}
+
+    assert stack.due_hours() == [("acme", "2026-11-23T08:00:00Z")]
     assert_follows_stripe(stack, "acme")

@@ -163,10 +163,14 @@ def claimed_customers(record: StoredSubscription | None) -> frozenset[str]:
 
 
 def links_anew(before: StoredSubscription | None, fetched: Fetched) -> bool:
-    """Say whether refused hours may have become billable: another customer or subscription, or one living again."""
+    """Say whether refused hours may have become billable: another customer or subscription, or one living again.
+
+    Another customer is also one that the record does not follow: its subscription may have ended, and its hours not.
+    """
     now = fetched.subscription
     return (
         before is None
+        or not set(fetched.customer_ids) <= set(before.customer_ids or ())
         or before.stripe_customer_id != now.customer_id
         or before.stripe_subscription_id != now.subscription_id
         or (before.ended_at is not None and now.ended_at is None)

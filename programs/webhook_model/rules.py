@@ -1,0 +1,139 @@
+"""What a delivery reads and writes, each in a few lines; what it decides, the real code decides.
+
+A method is a rule that carries the proof of `billing/webhooks/__init__.py`; `weaker.py` takes one away at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any
+
+from billing.webhooks.decision import (
+    Fetched,
+    Reading,
+    StoredSubscription,
+    changes,
+    claimed_customers,
+    newest_living,
+    version_of,
+)
+from billing.webhooks.events import Pointer
+from programs.webhook_model.state import Delivery, Run, State, moment
+
+NAMES = frozenset(field.name for field in fields(StoredSubscription))
+# What only people read.
+UNSEEN = {"updated_at": None, "created_at": None, "last_event_id": None}
+
+
+class Rules:
+    """The rules in use."""
+
+    def organization_with_customer(self, state: State, customer_id: str) -> str | None:
+        """Read CustomersTable consistently: former customers too."""
+        return dict(state.customers).get(customer_id)
+
+    def readings(self, state: State, delivery: Delivery) -> Iterator[Reading]:
+        """Read the event's record and the organisation's, consistently: there is one way to see them."""
+        record = state.record(str(delivery.organization_id))
+        yield Reading(state.is_recorded(delivery.event), record)
+
+    def may_write(self, state: State, delivery: Delivery) -> bool:
+        """Nobody has written the record since it was read, nor ended its linking."""
+        now, before = state.record(str(delivery.organization_id)), delivery.record
+        if before is None or now is None:
+            return now is before
+        return version_of(now) == version_of(before) and (before.rearm_from is None or now.rearm_from is not None)
+
+    def may_claim(self, state: State, organization_id: str, customer_ids: Collection[str]) -> bool:
+        """Nobody else has one of the customers."""
+        owners = dict(state.customers)
+        return all(owners.get(customer_id, organization_id) == organization_id for customer_id in customer_ids)
+
+    def changes(self, before: StoredSubscription | None, fetched: Fetched, now: datetime) -> dict[str, Any]:
+        """Return what storing sets, as the code does."""
+        return changes(as_read(before), fetched, None, now)
+
+    def looks_again(self) -> bool:
+        """Ask Stripe once more after a customer was linked."""
+        return True
+
+    def may_refuse(self, state: State, run: Run) -> bool:
+        """Refuse an hour only if the record is still as the run read it."""
+        return _version(state.record("acme")) == run.version
+
+    def fetch(self, state: State, delivery: Delivery, pointer: Pointer | None) -> Fetched | None:
+        """Ask Stripe for the subscriptions of the organisation's customers, and the event's."""
+        organization_id, record = str(delivery.organization_id), delivery.record
+        customer_ids: set[str | None] = set(record.customer_ids or ()) if record is not None else set()
+        expected = {record.stripe_subscription_id if record is not None else None}
+        if pointer is not None:
+            customer_ids.add(pointer.customer_id)
+            expected.add(pointer.subscription_id)
+        claimed = claimed_customers(record)
+        known = {
+            customer_id
+            for customer_id in customer_ids
+            if customer_id is not None
+            if customer_id in claimed or not self.is_anothers(state, customer_id, organization_id)
+        }
+        own = [
+            subscription
+            for subscription in state.subscriptions
+            if subscription.customer_id in known or subscription.subscription_id in expected
+            if subscription.organization_id in (None, organization_id) or subscription.subscription_id in expected
+            if subscription.customer_id in known
+            or not self.is_anothers(state, subscription.customer_id, organization_id)
+        ]
+        if not own:
+            return None
+        newest = newest_living(own)
+        return Fetched(newest, tuple(own), frozenset({*known, newest.customer_id}), moment(state.tick))
+
+    def is_anothers(self, state: State, customer_id: str, organization_id: str) -> bool:
+        """Say whether another organisation has the customer."""
+        return self.organization_with_customer(state, customer_id) not in (None, organization_id)
+
+    def written(self, state: State, delivery: Delivery, *, with_event: bool) -> State | None:
+        """Return the state after the transaction, None where one of its conditions does not hold."""
+        fetched, before = delivery.fetched, delivery.record
+        assert fetched is not None
+        organization_id = str(delivery.organization_id)
+        unclaimed = frozenset(fetched.customer_ids) - claimed_customers(before)
+        if not self.may_write(state, delivery) or not self.may_claim(state, organization_id, unclaimed):
+            return None
+        if with_event and state.is_recorded(delivery.event):
+            return None
+        values = self.changes(before, fetched, moment(state.tick))
+        record = stored(replace(before or StoredSubscription(organization_id), **{**values, **UNSEEN}))
+        others = [each for each in state.records if each.organization_id != organization_id]
+        after = replace(
+            state,
+            records=tuple(sorted([*others, record], key=lambda each: each.organization_id)),
+            customers=state.customers | {(customer_id, organization_id) for customer_id in unclaimed},
+        )
+        return recorded(after, delivery) if with_event else after
+
+
+def stored(record: StoredSubscription) -> StoredSubscription:
+    """Return a record whose values can be compared and hashed."""
+    return replace(
+        record,
+        price_ids=tuple(record.price_ids or ()),
+        customer_ids=frozenset(record.customer_ids or ()),
+    )
+
+
+def as_read(record: StoredSubscription | None) -> StoredSubscription | None:
+    """Return a record as the table gives it."""
+    return None if record is None else replace(record, price_ids=list(record.price_ids or ()))
+
+
+def recorded(state: State, delivery: Delivery) -> State:
+    """Return the state with the event's record."""
+    return replace(state, recorded=state.recorded | {(delivery.event.number, delivery.organization_id)})
+
+
+def _version(record: StoredSubscription | None) -> float | None:
+    return None if record is None else record.version

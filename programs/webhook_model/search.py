@@ -1,0 +1,93 @@
+"""The search through all states of a scenario, breadth first, and what has to hold in them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.clock import HOUR
+from billing.stripe_gateway.objects import StripeSubscription
+from programs.webhook_model.rules import Rules
+from programs.webhook_model.scenarios import Scenario
+from programs.webhook_model.state import State
+from programs.webhook_model.steps import steps
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: `broken` is what does not hold, `trace` the shortest way to it."""
+
+    states: int
+    seconds: float
+    broken: str | None = None
+    trace: tuple[str, ...] = ()
+
+
+def search(rules: Rules, scenario: Scenario) -> Found:
+    """Look at every state there is, or at those up to the first in which something does not hold."""
+    began = time.perf_counter()
+    start = scenario.start()
+    came_from: dict[State, tuple[State, str] | None] = {start: None}
+    waiting = deque([start])
+    while waiting:
+        state = waiting.popleft()
+        for step in steps(state, rules, scenario):
+            if step.state in came_from:
+                continue
+            came_from[step.state] = (state, step.text)
+            broken = next(broken_in(step.state, scenario), None)
+            if broken is not None:
+                trace = _way_to(step.state, came_from)
+                return Found(len(came_from), time.perf_counter() - began, broken, trace)
+            waiting.append(step.state)
+    return Found(len(came_from), time.perf_counter() - began)
+
+
+def _way_to(state: State, came_from: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
+    texts: list[str] = []
+    while (before := came_from[state]) is not None:
+        state, text = before
+        texts.append(text)
+    return tuple(texts[::-1])
+
+
+def broken_in(state: State, scenario: Scenario) -> Iterator[str]:
+    """Yield, in words, what does not hold in a state."""
+    owned = [customer_id for record in state.records for customer_id in record.customer_ids or ()]
+    if len(owned) != len(set(owned)):
+        yield "a customer has one organisation"
+    is_quiet = not state.deliveries and state.run is None and state.happened == len(scenario.happenings)
+    if is_quiet and len(state.answered) == len(state.events):
+        yield from _broken_at_rest(state)
+
+
+def _broken_at_rest(state: State) -> Iterator[str]:
+    """Yield what does not hold once all events were answered with 200 and nobody is at work."""
+    if {number for number, _ in state.recorded} != state.answered:
+        yield "every event has a record"
+    for record in state.records:
+        if record.rearm_from is not None:
+            yield "a link is finished"
+        owned = [
+            each
+            for each in state.subscriptions
+            if each.customer_id in (record.customer_ids or ())
+            if each.organization_id in (None, record.organization_id)
+        ]
+        newest = max(owned, key=lambda each: (each.is_living, each.created))
+        stored = record.stripe_subscription_id, record.status, record.ended_at
+        if stored != (newest.subscription_id, newest.status, newest.ended_at):
+            yield "a record ends as Stripe has it"
+    for start, what in state.hours:
+        if what == "refused" and is_covered(start, state.subscriptions):
+            yield "no hour of a subscription stays refused"
+
+
+def is_covered(hour: datetime, subscriptions: tuple[StripeSubscription, ...]) -> bool:
+    """Say whether a subscription covers an hour, or a part of it."""
+    return any(
+        each.started_at < hour + HOUR and (each.ended_at is None or each.ended_at > hour) for each in subscriptions
+    )

@@ -1,0 +1,92 @@
+"""The rules with one left out at a time: each has a scenario that ends wrong without it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from billing.clock import hour_of
+from billing.webhooks.decision import Fetched, Reading, StoredSubscription, is_reflected
+from programs.webhook_model.rules import Rules, as_read
+from programs.webhook_model.scenarios import CLAIMED, FORMER, REFUSED, RELINKED, RETURNS, Scenario
+from programs.webhook_model.state import Delivery, Run, State
+
+
+class FindsCurrentCustomersAlone(Rules):
+    """The index `by_customer` instead of an item a customer: in use once."""
+
+    def organization_with_customer(self, state: State, customer_id: str) -> str | None:
+        return next((each.organization_id for each in state.records if each.stripe_customer_id == customer_id), None)
+
+
+class ClaimsWithoutACondition(Rules):
+    """Look whether another organisation has the customer, then write: in use once."""
+
+    def may_claim(self, state: State, organization_id: str, customer_ids: Collection[str]) -> bool:
+        return True
+
+
+class ForgetsTheFirstLink(Rules):
+    """Make due what was refused since the newest subscription began: in use once."""
+
+    def changes(self, before: StoredSubscription | None, fetched: Fetched, now: datetime) -> dict[str, Any]:
+        values = super().changes(before, fetched, now)
+        if "rearm_from" in values:
+            values["rearm_from"] = hour_of(fetched.subscription.started_at)
+        return values
+
+
+class ReadsStale(Rules):
+    """Read the record as it was before a link was left unfinished: in use once."""
+
+    def readings(self, state: State, delivery: Delivery) -> Iterator[Reading]:
+        for reading in super().readings(state, delivery):
+            yield reading
+            if reading.record is not None:
+                yield replace(reading, record=replace(reading.record, rearm_from=None))
+
+
+class WritesOverOthers(Rules):
+    """Write what was fetched, whoever has written meanwhile."""
+
+    def may_write(self, state: State, delivery: Delivery) -> bool:
+        return True
+
+
+class KeepsTheVersionWhereNothingIsNew(Rules):
+    """Raise the version only where the fetch found something new."""
+
+    def changes(self, before: StoredSubscription | None, fetched: Fetched, now: datetime) -> dict[str, Any]:
+        values = super().changes(before, fetched, now)
+        record = as_read(before)
+        if record is not None and is_reflected(record, fetched):
+            values["version"] = record.version
+        return values
+
+
+class LooksOnce(Rules):
+    """Do not ask Stripe again after a customer was linked."""
+
+    def looks_again(self) -> bool:
+        return False
+
+
+class RefusesWhatItRead(Rules):
+    """Refuse an hour though its customer may have become known meanwhile."""
+
+    def may_refuse(self, state: State, run: Run) -> bool:
+        return True
+
+
+WEAKER: tuple[tuple[Rules, Scenario], ...] = (
+    (FindsCurrentCustomersAlone(), FORMER),
+    (ClaimsWithoutACondition(), CLAIMED),
+    (ForgetsTheFirstLink(), RELINKED),
+    (ReadsStale(), CLAIMED),
+    (WritesOverOthers(), RETURNS),
+    (KeepsTheVersionWhereNothingIsNew(), RETURNS),
+    (LooksOnce(), RETURNS),
+    (RefusesWhatItRead(), REFUSED),
+)
