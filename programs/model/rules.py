@@ -57,7 +57,7 @@ class Rules:
     def declared(self, item: Item, sender: Sender) -> Item:
         """Step 1."""
         return item._replace(
-            version=sender.version + 1,
+            version=item.version + 1,
             revision=sender.revision,
             sending=sender.counts,
             since=sender.age,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -69,16 +69,16 @@ def _told(start: State, way: list[State], rules: Rules, bounds: Bounds) -> tuple
         step = _step_to(wanted, state, rules, bounds)
         lines.append(f"{START + state.clock * TICK:%H:%M} {step}")
         state = without_spent(step.state, rules)
-    return tuple([*lines, *_at_the_end(state)])
+    return (*lines, _outcome(state))
 
 
 def _step_to(wanted: State, state: State, rules: Rules, bounds: Bounds) -> Step:
     return next(step for step in steps(state, rules, bounds) if reduced(step.state, rules) == wanted)
 
 
-def _at_the_end(state: State) -> Iterator[str]:
-    by_arrival = ", ".join(str(each.by_arrival) for each in state.stripe.counted)
-    by_timestamp = ", ".join(str(each.by_timestamp) for each in state.stripe.counted)
-    counted = ", ".join(map(str, state.item.counts))
+def _outcome(state: State) -> str:
+    by_arrival = " and ".join(str(each.by_arrival) for each in state.stripe.counted)
+    by_timestamp = " and ".join(str(each.by_timestamp) for each in state.stripe.counted)
+    counted = " and ".join(map(str, state.item.counts))
     due = "due" if state.item.due else "refused" if state.item.refused else "not due"
-    yield f"counted {counted}, {due}; Stripe counts {by_arrival} by arrival, {by_timestamp} by timestamp"
+    return f"counted {counted}, {due}; Stripe counts {by_arrival} by arrival, {by_timestamp} by timestamp"

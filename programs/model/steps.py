@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from programs.model.bounds import Bounds
 from programs.model.rules import Rules
-from programs.model.state import LIFETIME, NOT_THERE, Counted, Item, Sender, State, Stripe
+from programs.model.state import LIFETIME, NOT_THERE, Counted, Item, Sender, State, Stripe, Totals
 
 
 class Step(NamedTuple):
@@ -62,7 +62,11 @@ def corrected(state: State, meter: int, value: int) -> Step:
     counts = list(state.item.counts)
     counts[meter] = value
     item = state.item._replace(counts=tuple(counts), due=True)
-    return Step(state._replace(item=item), "the counts become {}", (item.counts,))
+    return Step(state._replace(item=item), "the counts become {}", (_in_words(item.counts),))
+
+
+def _in_words(totals: Totals) -> str:
+    return " and ".join(map(str, totals))
 
 
 def after_a_tick(state: State, lifetime: int = LIFETIME) -> State:
@@ -111,10 +115,11 @@ def declared(state: State, sender: Sender, rules: Rules) -> Step:
     """Let a sender declare, which fails where somebody else wrote the item."""
     if not rules.may_declare(state.item, sender):
         return Step(_without(state, sender), "sender {} may not declare, and ends", (sender.name,))
+    item, after = rules.declared(state.item, sender), sender._replace(is_declared=True, version=state.item.version)
     return Step(
-        _with(state._replace(item=rules.declared(state.item, sender)), sender, sender._replace(is_declared=True)),
+        _with(state._replace(item=item), sender, after),
         "sender {} declares {} under revision {}{}",
-        (sender.name, sender.counts, sender.revision, "" if sender.doubt == NOT_THERE else ", in doubt"),
+        (sender.name, _in_words(sender.counts), sender.revision, "" if sender.doubt == NOT_THERE else ", in doubt"),
     )
 
 

@@ -54,7 +54,7 @@ class KeepsTheRevisionAfterADoubt(Rules):
 class KeepsTheRevisionOfOtherTotals(Rules):
     def plan(self, item: Item) -> Plan | None:
         plan = super().plan(item)
-        return plan._replace(revision=max(1, item.revision)) if plan and item.sending else plan
+        return plan._replace(revision=item.revision) if plan and item.sending else plan
 
 
 class SettlesInDoubt(Rules):
@@ -91,11 +91,6 @@ class ComparesWithoutANewVersion(Rules):
         return super().made_unreported_due(item, version)._replace(version=item.version)
 
 
-class ComparesWhateverTheVersion(Rules):
-    def made_unreported_due(self, item: Item, version: int) -> Item:
-        return super().made_unreported_due(item, item.version)
-
-
 @dataclass(frozen=True, slots=True)
 class Weaker:
     """A rule left out, in words, and the bounds within which a search finds what that breaks."""
@@ -106,7 +101,6 @@ class Weaker:
 
 
 _ONE_METER = Bounds("one meter", values=((5, 6),), at_once=2)
-_THREE_VALUES = Bounds("three values", values=((5, 6, 7),), at_once=2)
 _TWO_METERS = Bounds("two meters", values=((3, 4), (120, 150)), at_once=2, reported=True)
 _REPORTED = Bounds("one meter, reported", values=((5, 6),), at_once=2, reported=True)
 _REFUSALS = Bounds("refusals", values=((5, 6),), at_once=2, refusals=True)
@@ -129,6 +123,5 @@ WEAKER = (
     Weaker("nothing is refused after a lost response", RefusesAfterALostResponse(), _REFUSALS),
     Weaker("a comparison takes a revision of its own", ComparesWithoutANewRevision(), _DROPS),
     Weaker("a comparison takes a version", ComparesWithoutANewVersion(), _DROPS),
-    Weaker("a comparison needs the version that it read", ComparesWhateverTheVersion(), _DROPS),
     Weaker("nobody sends for longer than the lifetime", Rules(), _LONG_LIVES),
 )
