@@ -1,7 +1,7 @@
 """The rules before an item had a version. They have three holes, which a search has to find.
 
-A sender needed only the revision that it read, and a due hour, to declare, and only its own revision to settle. Who else
-might still send was reckoned from the last declaration's time, and forgotten at a settlement.
+To declare, a sender needed a due hour and the revision that it had read; to settle, the revision of its declaration.
+Who else might still send was reckoned from the time of the last declaration, and forgotten at a settlement.
 """
 
 from __future__ import annotations

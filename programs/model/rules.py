@@ -1,8 +1,8 @@
 """What a sender decides and writes.
 
-The decisions are the real ones, `billing.metering.plan`; the conditional writes of `billing.metering.writes` are here
-in a few lines each, which `tests/model/test_conformance.py` compares with the real ones on DynamoDB. A rule is a method,
-so that `old_rules.py` and `weaker_rules.py` can put another one in its place.
+The decisions are the real ones, of `billing.metering.plan`. The conditional writes of `billing.metering.writes` stand
+here in a few lines each; `tests/model/test_conformance.py` compares them with the real ones on DynamoDB. A rule is a
+method, so that `old_rules.py` and `weaker_rules.py` can put another one in its place.
 """
 
 from __future__ import annotations

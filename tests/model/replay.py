@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from billing import clock
@@ -232,9 +233,9 @@ def _run_to_a_step(process: Process) -> None:
         process.step()
 
 
-def _ticks(moment: Any) -> int:
+def _ticks(moment: datetime) -> int:
     return round((moment - clock.utc_now()) / TICK)
 
 
-def _ticks_to(moment: Any) -> int:
+def _ticks_to(moment: datetime | None) -> int:
     return max(0, _ticks(moment)) if moment is not None else NOT_THERE

@@ -64,7 +64,7 @@ def of_sender(replay: Replay, sender: Sender, lost: dict[int, int]) -> Choices:
         if replay.state.left.drops:
             found[partial(replay.accept, sender, drops=True)] = 1
         if not replay.bounds.stream:
-            found[partial(replay.refuse, sender)] = 1
+            found[partial(replay.refuse, sender)] = 3 if sender.lost else 1
         if lost.get(sender.name, 0) < MOST_LOST:
             for has_effect in (True, False):
                 found[partial(lose, replay, sender, lost, has_effect)] = 1
