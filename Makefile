@@ -1,7 +1,7 @@
 # Every target makes the environment it needs: a Python (3.11 to 3.14) and PyPI are enough. `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment lint quick test test-deep test-mutants test-sam verify-stripe demo lock format \
+.PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
 	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -49,6 +49,9 @@ test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more gen
 
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
 	python -m programs.mutants
+
+model: $(ENVIRONMENT) ## Search all that can happen to an hour for a hole; ARGS=--deep in more states, for minutes
+	python -m programs.model $(ARGS)
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local

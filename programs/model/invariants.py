@@ -54,7 +54,7 @@ def knows_what_a_refusal_left(state: State, _: Rules) -> bool:
     if not item.refused or item.due:
         return True
     return all(
-        total in (NOT_THERE, counted.by_arrival) or counted.dropped != NOT_THERE
+        total == NOT_THERE or total == counted.by_arrival == counted.by_timestamp or counted.dropped != NOT_THERE
         for total, counted in zip(item.reported, state.stripe.counted, strict=False)
     )
 

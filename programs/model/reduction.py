@@ -40,8 +40,11 @@ def reduced(state: State, rules: Rules) -> State:
 
 
 def without_spent(state: State, rules: Rules) -> State:
-    """Return the state without the senders that can change nothing any more."""
-    return state._replace(senders=tuple(sender for sender in state.senders if not _is_spent(sender, state, rules)))
+    """Return the state without the senders, and the comparison, that can change nothing any more."""
+    return state._replace(
+        senders=tuple(sender for sender in state.senders if not _is_spent(sender, state, rules)),
+        comparing=state.comparing if state.comparing == state.item.version else NOT_THERE,
+    )
 
 
 def _is_spent(sender: Sender, state: State, rules: Rules) -> bool:

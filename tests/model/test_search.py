@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from programs.model.bounds import Bounds
 from programs.model.invariants import EXACT_OR_DUE
 from programs.model.old_rules import HOLES, OldRules
+from programs.model.reduction import reduced, without_spent
 from programs.model.rules import Rules
 from programs.model.search import Found, search
 from programs.model.searches import DEEP, QUICK
+from programs.model.state import State
+from programs.model.steps import steps
 from programs.model.weaker_rules import WEAKER, Weaker
 
 OVERLOOKED, FORGOTTEN, BOTH_LAST = HOLES
@@ -37,6 +42,30 @@ def test_the_protocol_has_no_hole_in_many_states(bounds: Bounds, request: pytest
 @pytest.mark.parametrize("weaker", WEAKER, ids=lambda weaker: weaker.left_out)
 def test_no_rule_can_be_left_out(weaker: Weaker) -> None:
     assert search(weaker.rules, weaker.bounds).broken is not None
+
+
+EVERYTHING = Bounds(
+    "everything",
+    values=((5, 6, 7), (1, 2)),
+    at_once=3,
+    lost_responses=True,
+    refusals=True,
+    comparisons=9,
+    drops=9,
+)
+
+
+def test_what_is_left_out_of_a_state_changes_nothing_that_comes_after_it() -> None:
+    chance, rules = random.Random(1), Rules()
+
+    def next_of(state: State) -> set[State]:
+        return {reduced(step.state, rules) for step in steps(state, rules, EVERYTHING)}
+
+    for _ in range(30):
+        state = EVERYTHING.start()
+        for _ in range(40):
+            state = without_spent(chance.choice(list(steps(state, rules, EVERYTHING))).state, rules)
+            assert next_of(state) == next_of(reduced(state, rules)), state
 
 
 def steps_of(found: Found) -> list[str]:
