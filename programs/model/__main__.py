@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from textwrap import wrap
+from textwrap import fill
 
 from programs.model.invariants import EXACT_OR_DUE, invariants
 from programs.model.old_rules import HOLES, OldRules
@@ -41,10 +41,9 @@ def _print(name: str, found: Found, *, tells: bool = False) -> bool:
     """Print what a search found; say whether that was a state that is wrong."""
     print(f"{name:<52}{found.states:>12,}{found.seconds:>10.1f}", flush=True)
     if found.broken is not None:
-        print(f"  broken: {found.broken}")
-    if tells:
-        for line in found.trace:
-            print("\n".join(wrap(line, WIDTH, initial_indent="    ", subsequent_indent="          ")))
+        print(f"  breaks: {found.broken}")
+    for line in found.trace if tells else ():
+        print(fill(line, WIDTH, initial_indent="    ", subsequent_indent="          "))
     return found.broken is not None
 
 

@@ -96,7 +96,7 @@ def whole_run(state: State, rules: Rules) -> State:
 _UNDISTURBED = Bounds("a whole run", values=(), at_once=1)
 
 
-EXACT_OR_DUE = Invariant("An hour that is not due is counted exactly, by arrival and by timestamp.", is_exact_or_due)
+EXACT_OR_DUE = Invariant("An hour that is not due is exact, by arrival and by timestamp.", is_exact_or_due)
 
 
 def invariants() -> tuple[Invariant, ...]:
