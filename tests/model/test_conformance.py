@@ -42,7 +42,7 @@ def choices(replay: Replay, lost: dict[int, int]) -> Choices:
             if value != replay.state.item.counts[meter]:
                 found[partial(replay.correct, meter, value)] = 1
     if replay.state.item.due and len(replay.state.senders) < replay.bounds.at_once:
-        found[replay.start] = 6
+        found[replay.start] = 3
     for sender in replay.state.senders:
         found |= of_sender(replay, sender, lost)
     if replay.state.left.comparisons or replay.state.comparing >= 0:
@@ -57,14 +57,14 @@ def of_sender(replay: Replay, sender: Sender, lost: dict[int, int]) -> Choices:
         if sender.events:
             found[partial(replay.write_and_die, sender)] = 1
     elif not sender.events:
-        found[partial(replay.conclude, sender)] = 6
+        found[partial(replay.conclude, sender)] = 8
         found[partial(replay.write_and_die, sender)] = 1
     else:
         found[partial(replay.accept, sender)] = 6
         if replay.state.left.drops:
             found[partial(replay.accept, sender, drops=True)] = 1
         if not replay.bounds.stream:
-            found[partial(replay.refuse, sender)] = 3 if sender.lost else 1
+            found[partial(replay.refuse, sender)] = 8 if sender.events[0] in sender.lost else 1
         if lost.get(sender.name, 0) < MOST_LOST:
             for has_effect in (True, False):
                 found[partial(lose, replay, sender, lost, has_effect)] = 1
@@ -108,6 +108,27 @@ def test_the_real_code_takes_the_models_steps(
     seed: int, stack: Stack, dynamodb: DynamoDBClient, interleaving: Interleaving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_conform(seed, stack, dynamodb, interleaving, monkeypatch)
+
+
+@pytest.mark.parametrize("has_effect", [False, True])
+def test_the_real_code_refuses_nothing_after_a_lost_response_either(
+    has_effect: bool,
+    stack: Stack,
+    dynamodb: DynamoDBClient,
+    interleaving: Interleaving,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("METER_EVENT_TRANSPORT", "single")
+    stack.simulator.clock.set(START)
+    replay = Replay.begun(OneHour(stack, dynamodb, interleaving), Bounds("one sender", ONE_METER, at_once=1))
+
+    replay.start()
+    replay.declare(replay.state.senders[0])
+    replay.lose_response(replay.state.senders[0], has_effect=has_effect)
+    replay.refuse(replay.state.senders[0])
+    replay.conclude(replay.state.senders[0])
+
+    replay.assert_is_the_same()
 
 
 @pytest.mark.deep
