@@ -50,8 +50,10 @@ test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more gen
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
 	python -m programs.mutants
 
-model: $(ENVIRONMENT) ## Search all that can happen to an hour for a hole; ARGS=--deep in more states, for minutes
+model: $(ENVIRONMENT) ## Search all that can happen to an hour, and to webhooks; ARGS=--deep in more states, for minutes
 	python -m programs.model $(ARGS)
+	@echo
+	python -m programs.webhook_model $(ARGS)
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local

@@ -110,4 +110,5 @@ FORMER = Scenario(
     (subscribed(1, "cus_1", "acme"), subscribed(2, "cus_2", "acme"), subscribed(3, "cus_1", None)),
     at_once=1,
 )
-SCENARIOS = (RETURNS, LATE, RELINKED, REFUSED, CLAIMED, FORMER)
+QUICK = (RELINKED, REFUSED, CLAIMED, FORMER, replace(LATE, at_once=1), replace(RETURNS, at_once=1))
+DEEP = (RETURNS, LATE, replace(RELINKED, at_once=2), replace(FORMER, at_once=2), replace(CLAIMED, at_once=3))

@@ -106,7 +106,7 @@ class Life:
         self.hour.stack.advance(seconds=time.total_seconds())
 
 
-@pytest.mark.parametrize("lives", [10, pytest.param(250, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("lives", [10, pytest.param(150, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("reading", READINGS_OF_MOST_RECENT)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_hour_ends_exact_whatever_happens_between_the_calls_of_its_senders(
@@ -121,7 +121,7 @@ def test_an_hour_ends_exact_whatever_happens_between_the_calls_of_its_senders(
     stack.simulator.settings.update({"most_recent": reading})
     for seed in range(lives):
         stack.simulator.clock.set(START)
-        with Interleaving(monkeypatch) as interleaving:
+        with monkeypatch.context() as patch, Interleaving(patch) as interleaving:
             life = Life(OneHour(stack, dynamodb, interleaving, f"org-{seed}"), random.Random(f"{seed} {transport}"))
             life.live()
             try:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from programs.webhook_model.rules import Rules
-from programs.webhook_model.scenarios import CLAIMED, FORMER, LATE, REFUSED, RELINKED, RETURNS, Scenario
+from programs.webhook_model.scenarios import DEEP, QUICK, Scenario
 from programs.webhook_model.search import search
 from programs.webhook_model.weaker import WEAKER
-
-QUICK = (RELINKED, REFUSED, CLAIMED, FORMER, replace(LATE, at_once=1), replace(RETURNS, at_once=1))
-DEEP = (RETURNS, LATE, replace(RELINKED, at_once=2), replace(FORMER, at_once=2), replace(CLAIMED, at_once=3))
 
 
 @pytest.mark.parametrize(
