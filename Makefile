@@ -50,7 +50,7 @@ test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more gen
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
 	python -m programs.mutants
 
-model: $(ENVIRONMENT) ## Search all that can happen to an hour, and to webhooks; ARGS=--deep in more states, for minutes
+model: $(ENVIRONMENT) ## Search all that can happen to an hour, or a webhook (ARGS=--deep: for minutes)
 	python -m programs.model $(ARGS)
 	@echo
 	python -m programs.webhook_model $(ARGS)

@@ -35,14 +35,19 @@ class Scenario:
         return text, replace(happening(state), happened=state.happened + 1)
 
 
-def subscribed(number: int, customer_id: str, names: str | None, started_at: datetime = START) -> Happening:
-    """Let a customer subscribe; the event `names` an organisation, or none, as of a dashboard's subscription."""
+def subscribed(
+    number: int, customer_id: str, names: str | None, started_at: datetime = START, *, in_metadata: bool = True
+) -> Happening:
+    """Let a customer subscribe; the event `names` an organisation, or none, as of a dashboard's subscription.
+
+    The subscription names it too where it is `in_metadata`.
+    """
 
     def happening(state: State) -> State:
         subscription = StripeSubscription(
             subscription_id=f"sub_{number}",
             customer_id=customer_id,
-            organization_id=names,
+            organization_id=names if in_metadata else None,
             status="active",
             created=number,
             started_at=started_at,
@@ -52,7 +57,7 @@ def subscribed(number: int, customer_id: str, names: str | None, started_at: dat
             ended_at=None,
             price_ids=(),
         )
-        return _told(replace(state, subscriptions=(*state.subscriptions, subscription)), subscription)
+        return _told(replace(state, subscriptions=(*state.subscriptions, subscription)), subscription, names)
 
     return f"{customer_id} subscribes (sub_{number}{f' for {names}' if names else ''})", happening
 
@@ -66,13 +71,13 @@ def changed(number: int, status: str, ended_at: datetime | None = None) -> Happe
             for each in state.subscriptions
         )
         subscription = next(each for each in subscriptions if each.subscription_id == f"sub_{number}")
-        return _told(replace(state, subscriptions=subscriptions), replace(subscription, organization_id=None))
+        return _told(replace(state, subscriptions=subscriptions), subscription, None)
 
     return f"sub_{number} becomes {status}", happening
 
 
-def _told(state: State, subscription: StripeSubscription) -> State:
-    pointer = Pointer(subscription.subscription_id, subscription.customer_id, subscription.organization_id)
+def _told(state: State, subscription: StripeSubscription, names: str | None) -> State:
+    pointer = Pointer(subscription.subscription_id, subscription.customer_id, names)
     event = Event(len(state.events) + 1, pointer, state.tick)
     return replace(state, events=(*state.events, event))
 

@@ -24,32 +24,34 @@ from billing.webhooks.decision import (
 )
 from programs.webhook_model.rules import Rules, as_read, recorded
 from programs.webhook_model.scenarios import Scenario
-from programs.webhook_model.state import Delivery, Run, State
+from programs.webhook_model.state import Delivery, Event, Run, State
 
 
 class Step(NamedTuple):
-    """Something that happens, in words, and the state that it leads to."""
+    """Something that happens, in words, and the state that it leads to; `kind` and `about` are for who does it too."""
 
     text: str
     state: State
+    kind: str
+    about: Event | Delivery | None = None
 
 
 def steps(state: State, rules: Rules, scenario: Scenario) -> Iterator[Step]:
     """Yield everything that can happen next."""
     if state.happened < len(scenario.happenings):
         text, after = scenario.happen(state)
-        yield Step(text, after)
+        yield Step(text, after, "happens")
     if state.tick < scenario.ticks:
-        yield Step("time passes", replace(state, tick=state.tick + 1))
+        yield Step("time passes", replace(state, tick=state.tick + 1), "time passes")
     if len(state.deliveries) < scenario.at_once:
         for event in state.events:
-            name = f"event {event.number}"
-            yield Step(f"{name} is delivered", _with(state, None, Delivery(event, "finds its organisation")))
+            delivered = _with(state, None, Delivery(event, "finds its organisation"))
+            yield Step(f"event {event.number} is delivered", delivered, "is delivered", event)
     for number, delivery in enumerate(state.deliveries):
         name = f"delivery {number + 1} (event {delivery.event.number})"
-        yield Step(f"{name} dies", _with(state, delivery, None))
+        yield Step(f"{name} dies", _with(state, delivery, None), "dies", delivery)
         for after in _delivered(state, delivery, rules):
-            yield Step(f"{name} {delivery.does}", after)
+            yield Step(f"{name} {delivery.does}", after, "goes on", delivery)
     yield from _metering(state, rules)
 
 
@@ -77,7 +79,7 @@ def _delivered(state: State, delivery: Delivery, rules: Rules) -> Iterator[State
         yield _fetched(state, delivery, rules)
     elif delivery.does == "writes":
         yield _written(state, delivery, rules)
-    elif delivery.does == "is recorded as reflected":
+    elif delivery.does == "is recorded alone":
         yield _recorded_alone(state, delivery)
     elif delivery.does == "looks again":
         yield _looked_again(state, delivery, rules)
@@ -111,7 +113,7 @@ def _decided(state: State, delivery: Delivery, reading: Reading, rules: Rules) -
     if isinstance(step, FinishLinking):
         does = "looks again" if rules.looks_again() else "makes refused hours due"
     elif isinstance(step, Record):
-        does = "is recorded as reflected"
+        does = "is recorded alone"
     return _with(state, delivery, replace(delivery, does=does, progress=progress, record=reading.record))
 
 
@@ -119,7 +121,7 @@ def _fetched(state: State, delivery: Delivery, rules: Rules) -> State:
     organization_id, customer_id = str(delivery.organization_id), delivery.event.pointer.customer_id
     is_conflict = customer_id is not None and rules.is_anothers(state, customer_id, organization_id)
     fetched = None if is_conflict else rules.fetch(state, delivery, delivery.event.pointer)
-    does = "is recorded as reflected" if fetched is None else "writes"
+    does = "is recorded alone" if fetched is None else "writes"
     return _with(state, delivery, replace(delivery, does=does, fetched=fetched))
 
 
@@ -198,9 +200,10 @@ def _metering(state: State, rules: Rules) -> Iterator[Step]:
     if state.run is None:
         if any(what == "due" for _, what in state.hours):
             has_customer = record is not None and record.stripe_customer_id is not None
-            yield Step("a run reads", replace(state, run=Run(None if record is None else record.version, has_customer)))
+            run = Run(None if record is None else record.version, has_customer)
+            yield Step("a run reads", replace(state, run=run), "meters")
         return
-    yield Step("the run dies", replace(state, run=None))
+    yield Step("the run dies", replace(state, run=None), "meters")
     becomes = "sent" if state.run.has_customer else "refused" if rules.may_refuse(state, state.run) else "due"
     hours = tuple((start, becomes if what == "due" else what) for start, what in state.hours)
-    yield Step(f"the run ends, the hours are {becomes}", replace(state, run=None, hours=hours))
+    yield Step(f"the run ends, the hours are {becomes}", replace(state, run=None, hours=hours), "meters")

@@ -1,0 +1,71 @@
+"""The model and the code take the same steps, and have the same in their tables after each of them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from billing.webhooks import delivery as delivery_module
+from billing.webhooks import ledger
+from programs.local import tables
+from programs.local.stack import Stack
+from programs.webhook_model.rules import Rules
+from programs.webhook_model.scenarios import Scenario, changed, subscribed
+from programs.webhook_model.steps import Step, steps
+from tests.support.interleaving import Interleaving
+from tests.webhook_model.replay import Replay
+
+WALKED = Scenario(
+    "two organisations, three subscriptions, two customers",
+    (
+        subscribed(1, "cus_1", "acme", in_metadata=False),
+        changed(1, "past_due"),
+        subscribed(2, "cus_2", "acme", in_metadata=False),
+        subscribed(3, "cus_1", None, in_metadata=False),
+        changed(3, "past_due"),
+        subscribed(4, "cus_2", "beta", in_metadata=False),
+        subscribed(5, "cus_3", "beta", in_metadata=False),
+        changed(5, "past_due"),
+    ),
+    at_once=3,
+    ticks=2,
+)
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+STEPS = 70
+LIKELY = {"happens": 3.0, "time passes": 1.0, "is delivered": 1.0, "dies": 0.3, "goes on": 6.0}
+
+
+def walk(replay: Replay, choice: random.Random) -> int:
+    """Walk the model at random, the code with it; return how many steps were made."""
+    state, told = WALKED.start(), []
+    for number in range(STEPS):
+        possible = list(steps(state, Rules(), WALKED))
+        weights = [LIKELY[step.kind] for step in possible]
+        step: Step = choice.choices(possible, weights)[0]
+        told.append(step.text)
+        replay.make(step, state)
+        state = step.state
+        assert replay.differences(state) == [], "\n".join(told[: number + 1])
+    return STEPS
+
+
+@pytest.mark.parametrize("walks", [8, pytest.param(150, marks=pytest.mark.deep)])
+def test_model_and_code_do_the_same(
+    stack: Stack,
+    dynamodb: DynamoDBClient,
+    monkeypatch: pytest.MonkeyPatch,
+    walks: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setattr(ledger, "CLAIM_SECONDS", -1.0)
+    monkeypatch.setattr(delivery_module, "_pause", lambda attempt: None)
+    made = 0
+    for seed in range(walks):
+        tables.empty_tables(dynamodb)
+        with monkeypatch.context() as patch, Interleaving(patch) as interleaving:
+            made += walk(Replay(stack, interleaving, WALKED), random.Random(seed))
+    request.node.user_properties.append(("exploration", f"webhooks, model and code: {made} steps, none differed"))
