@@ -78,7 +78,7 @@ def main() -> None:
 
 def _print_functions(samples: int, results: dict[str, tuple[Times, Times]]) -> None:
     print(f"Medians of {samples} starts, in milliseconds.\n")
-    print("| function | plain: ready | plain: first answer | ready | first answer | share of plain (ready, answer) |")
+    print("| function | plain: ready | plain: first response | ready | first response | share of plain |")
     print("|---|---|---|---|---|---|")
     for name, (plain, ours) in results.items():
         shares = f"{ours.ready / plain.ready:.2f}, {ours.answered / plain.answered:.2f}"
@@ -94,7 +94,7 @@ def _print_floor(
     print(f"| `import stripe` alone | {stripe.ready:.0f} (plain build: {plain_stripe.ready:.0f}) |")
     print(f"| floor + `import stripe` | {target:.0f} |")
     print(f"| webhook ready, as a multiple of that | {webhook.ready / target:.2f} |")
-    print(f"| webhook's first answer, as a multiple of that | {webhook.answered / target:.2f} |")
+    print(f"| webhook's first response, as a multiple of that | {webhook.answered / target:.2f} |")
     print("\n| layer | plain, zipped | zipped |\n|---|---|---|")
     for layer in LAYERS:
         print(f"| `{layer}` | {_zipped_mb(PLAIN / layer):.2f} MB | {_zipped_mb(OURS / layer):.2f} MB |")

@@ -251,7 +251,7 @@ class Bench:
                     f"| {each.write_units:g} | {each.stripe_calls:g} |"
                 )
             print()
-        print("| 1,000 racing duplicates: 40 events, 25 at once | let through twice | answered 200 | answered 500 |")
+        print("| 1,000 racing duplicates: 40 events, 25 at once | let through twice | responded 200 | responded 500 |")
         print("|---|---|---|---|")
         for name, (too_many, responses) in races.items():
             print(f"| {name} | {too_many} | {responses[200]} | {responses[500]} |")

@@ -286,9 +286,9 @@ def _clock_of(simulator: Simulator) -> Iterator[None]:
     """Let the code's time be the simulator's, and the waits between attempts take none."""
     real_now, real_backoff = clock.utc_now, StripeGateway.back_off
     clock.utc_now = lambda: clock.from_unix(simulator.clock.now())
-    StripeGateway.back_off = lambda self, attempt: None  # type: ignore[method-assign]  # put back below
+    StripeGateway.back_off = staticmethod(lambda attempt: None)  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:
         clock.utc_now = real_now
-        StripeGateway.back_off = real_backoff  # type: ignore[method-assign]  # as it was
+        StripeGateway.back_off = staticmethod(real_backoff)  # type: ignore[method-assign]  # as it was

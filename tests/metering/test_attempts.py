@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,6 @@ from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meter_events import MeterEvents
 from stripe_simulator import Simulator
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_attempts_wait_a_random_part_of_a_time_that_doubles(
@@ -88,9 +85,6 @@ class StrictStream:
             raise StripeRefusedError("The request body is not valid.", self.code)
         self.accepted += identifiers
 
-    def back_off(self, attempt: int) -> None:
-        raise AssertionError("a refusal is not tried again")
-
 
 def event(number: int) -> MeterEvent:
     return MeterEvent("active_sensors", f"id-{number}", 1_795_420_801, "cus_1", number)
@@ -115,5 +109,7 @@ def test_a_refused_batch_is_split_until_the_culprits_are_alone() -> None:
 
 def test_a_refused_event_is_one_to_send_later_when_its_meter_or_the_clock_is_at_fault() -> None:
     for code in ("no_meter", "archived_meter", "timestamp_in_future"):
-        (outcome,) = sender(StrictStream("id-1", code=code)).send([event(1)])
+        stream = StrictStream("id-1", code=code)
+        (outcome,) = sender(stream).send([event(1)])
         assert isinstance(outcome, UnavailableError), code
+        assert stream.calls == 1, "a refusal is not tried again"

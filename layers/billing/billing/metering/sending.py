@@ -16,6 +16,7 @@ from billing.errors import StripeNotFoundError, StripeRefusedError, UnavailableE
 from billing.metering.hour import NO_SUCH_CUSTOMER, MeterEvent, Refusal
 from billing.rate_limit import RateLimit
 from billing.settings import MeterEventTransport
+from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meter_events import MeterEvents
 
 STREAM_BATCH = 100
@@ -79,7 +80,7 @@ class MeterEventSender:
             if not self.may_continue():
                 break
             if attempt > 1:
-                self.meter_events.back_off(attempt - 1)
+                StripeGateway.back_off(attempt - 1)
             self.limit.wait(units)
             try:
                 call()

@@ -82,7 +82,8 @@ class StripeGateway:
                 self.back_off(attempt)
         raise AssertionError("unreachable")
 
-    def back_off(self, attempt: int) -> None:
+    @staticmethod
+    def back_off(attempt: int) -> None:
         """Sleep before the next attempt: a random part of a time that doubles with every attempt."""
         longest = FIRST_BACKOFF_SECONDS * 2 ** (attempt - 1)
         time.sleep(random.uniform(0, longest))  # noqa: S311  # jitter needs no secrecy

@@ -64,10 +64,6 @@ class MeterEvents:
         except SessionExpiredError:
             self._stream(self._open_session(expired=session), events)
 
-    def back_off(self, attempt: int) -> None:
-        """Sleep before the next attempt."""
-        self._gateway.back_off(attempt)
-
     def _stream(self, session: MeterEventSession, events: Sequence[Mapping[str, Any]]) -> None:
         params: Any = {"events": list(events)}
         self._gateway.once(

@@ -34,4 +34,6 @@
    claimed yet, under the condition that nobody else has it. Whoever loses this race reads again, finds whose customer
    it is, and tells of the conflict. The item stays when the organisation has another customer, so that an event of any
    of them finds it.
+
+`programs/webhook_model` searches every order of this for a hole; `tests/webhooks` lets every call of it fail.
 """
