@@ -29,7 +29,7 @@ from tests.metering.ending import Ending, differences, name_of
 from tests.metering.meanwhile import OVERLAPS, Compared, Corrected, Linked, Meanwhile, Overlapped, Reported
 from tests.support.calls import STRIPE, Call, Crash, Disturbance, hook
 from tests.support.due_hours import due_hour, link, put
-from tests.support.faults import CRASHES, AtStripe, NoResponse, Partial, Retried, Throttled
+from tests.support.faults import CRASHES, AtStripe, CrashBefore, NoResponse, Partial, Retried, Throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -43,6 +43,8 @@ PLAIN, LATE, MOVED, FLIPPED, UNLINKED = "plain-3", "late-5", "moved-1", "flipped
 LINKED = (PLAIN, LATE, MOVED, FLIPPED)
 SHARDS = sorted({shard_of(name) for name in (*LINKED, UNLINKED)})
 MOST_RECOVERIES = 4
+# AWS Lambda's limit: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LIFETIME = timedelta(minutes=15)
 
 FIRST_USAGE = (
     (PLAIN, 3, 120, clock.parse_time(TEN)),
@@ -101,6 +103,8 @@ class Story:
     dynamodb: DynamoDBClient
     faults: dict[int, Kind] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    # When each process began that is at work now, the outermost first.
+    _began: list[datetime] = field(default_factory=list)
 
     # --- the world
 
@@ -199,6 +203,7 @@ class Story:
     def in_a_process(self, invoke: Callable[[], object]) -> None:
         # Another process has another gateway, with a session of its own.
         stripe_gateway.cache_clear()
+        self._began.append(clock.utc_now())
         try:
             invoke()
         except Crash:
@@ -209,6 +214,7 @@ class Story:
             if not is_transient(error):
                 raise
         finally:
+            self._began.pop()
             stripe_gateway.cache_clear()
             self.stack.simulator.faults.clear()
 
@@ -264,7 +270,9 @@ class Story:
             fault.happen(self)
             # The process that came between has cleared them.
             self.stack.simulator.faults.rules.extend(rules)
-            return None
+            # What came between may have taken longer than AWS Lambda lets a function run.
+            is_over = self._began and clock.utc_now() > self._began[-1] + LIFETIME
+            return CrashBefore() if is_over else None
         return fault
 
 
