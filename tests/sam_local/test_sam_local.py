@@ -41,6 +41,7 @@ IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 SAM = str(Path(sys.executable).with_name("sam"))
 BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 GATEWAY_START_SECONDS = 120
+GATEWAY_STOP_SECONDS = 120
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,12 +115,13 @@ def gateway(sam: Sam) -> Iterator[str]:
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:
-        # So that it removes its containers.
+        # So that it removes its containers, which Docker gives ten seconds each.
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(60)
+            process.wait(GATEWAY_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
 def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
