@@ -6,7 +6,7 @@ Read in this order:
     rules.py         what a sender decides and writes: the real `plan`, and the conditional writes in a few lines
     steps.py         what can happen next
     invariants.py    what has to hold always
-    search.py        breadth first through all states, and the shortest way to one that is wrong
+    search.py        the states searched (breadth_first.py), and the way to a wrong one told in words
     reduction.py     which states are the same for what comes after
     bounds.py        how much of everything a search allows
     old_rules.py     the rules before the item had a version, with their three holes

@@ -9,10 +9,11 @@ import argparse
 import sys
 from textwrap import fill
 
+from programs.model.breadth_first import Found
 from programs.model.invariants import EXACT_OR_DUE, invariants
 from programs.model.old_rules import HOLES, OldRules
 from programs.model.rules import Rules
-from programs.model.search import Found, search
+from programs.model.search import search
 from programs.model.searches import DEEP, QUICK
 from programs.model.weaker_rules import WEAKER
 

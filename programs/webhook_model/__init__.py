@@ -6,7 +6,7 @@ Read in this order:
     rules.py      what a delivery reads and writes; what it decides is decided by the real `billing.webhooks.decision`
     steps.py      what can happen next
     scenarios.py  what happens at Stripe
-    search.py     breadth first through all states, and the shortest way to one that is wrong
+    search.py     what has to hold, and the search (`programs/model/breadth_first.py`)
     weaker.py     the rules with one left out at a time, and those that were once in use
 
 docs/model.md tells what the model leaves out.

@@ -9,9 +9,10 @@ import argparse
 import sys
 from textwrap import fill
 
+from programs.model.breadth_first import Found
 from programs.webhook_model.rules import Rules
 from programs.webhook_model.scenarios import DEEP, QUICK
-from programs.webhook_model.search import Found, search
+from programs.webhook_model.search import search
 from programs.webhook_model.weaker import WEAKER
 
 WIDTH = 80

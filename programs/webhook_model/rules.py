@@ -6,7 +6,7 @@ A method is a rule that carries the proof of `billing/webhooks/__init__.py`; `we
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,6 @@ from billing.webhooks.decision import (
 from billing.webhooks.events import Pointer
 from programs.webhook_model.state import Delivery, Run, State, moment
 
-NAMES = frozenset(field.name for field in fields(StoredSubscription))
 # What only people read.
 UNSEEN = {"updated_at": None, "created_at": None, "last_event_id": None}
 

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from billing.clock import HOUR
 from billing.stripe_gateway.objects import StripeSubscription
+from programs.model.breadth_first import Found, breadth_first
 from programs.webhook_model.rules import Rules
 from programs.webhook_model.scenarios import Scenario
 from programs.webhook_model.state import State
-from programs.webhook_model.steps import steps
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found: `broken` is what does not hold, `trace` the shortest way to it."""
-
-    states: int
-    seconds: float
-    broken: str | None = None
-    trace: tuple[str, ...] = ()
+from programs.webhook_model.steps import Step, steps
 
 
 def search(rules: Rules, scenario: Scenario) -> Found:
     """Look at every state there is, or at those up to the first in which something does not hold."""
-    began = time.perf_counter()
-    start = scenario.start()
-    came_from: dict[State, tuple[State, str] | None] = {start: None}
-    waiting = deque([start])
-    while waiting:
-        state = waiting.popleft()
-        for step in steps(state, rules, scenario):
-            if step.state in came_from:
-                continue
-            came_from[step.state] = (state, step.text)
-            broken = next(broken_in(step.state, scenario), None)
-            if broken is not None:
-                trace = _way_to(step.state, came_from)
-                return Found(len(came_from), time.perf_counter() - began, broken, trace)
-            waiting.append(step.state)
-    return Found(len(came_from), time.perf_counter() - began)
 
+    def following(state: State) -> Iterator[tuple[State, Step]]:
+        return ((step.state, step) for step in steps(state, rules, scenario))
 
-def _way_to(state: State, came_from: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
-    texts: list[str] = []
-    while (before := came_from[state]) is not None:
-        state, text = before
-        texts.append(text)
-    return tuple(texts[::-1])
+    def tell(way: Sequence[State]) -> tuple[str, ...]:
+        return tuple(
+            next(step.text for after, step in following(before) if after == wanted) for before, wanted in pairwise(way)
+        )
+
+    return breadth_first(scenario.start(), following, lambda step: next(broken_in(step.state, scenario), None), tell)
 
 
 def broken_in(state: State, scenario: Scenario) -> Iterator[str]:

@@ -27,7 +27,7 @@ from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.inline_executor import InlineExecutor
 from tests.metering.ending import Ending, differences, name_of
 from tests.metering.meanwhile import OVERLAPS, Compared, Corrected, Linked, Meanwhile, Overlapped, Reported
-from tests.support.calls import STRIPE, Call, Crash, Disturbance, hook
+from tests.support.calls import LIFETIME, STRIPE, Call, Crash, Disturbance, hook
 from tests.support.due_hours import due_hour, link, put
 from tests.support.faults import CRASHES, AtStripe, CrashBefore, NoResponse, Partial, Retried, Throttled
 
@@ -43,8 +43,6 @@ PLAIN, LATE, MOVED, FLIPPED, UNLINKED = "plain-3", "late-5", "moved-1", "flipped
 LINKED = (PLAIN, LATE, MOVED, FLIPPED)
 SHARDS = sorted({shard_of(name) for name in (*LINKED, UNLINKED)})
 MOST_RECOVERIES = 4
-# AWS Lambda's limit: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-LIFETIME = timedelta(minutes=15)
 
 FIRST_USAGE = (
     (PLAIN, 3, 120, clock.parse_time(TEN)),

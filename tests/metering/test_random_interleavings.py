@@ -12,7 +12,7 @@ import pytest
 from billing import clock
 from billing.tables.table import is_transient
 from tests.metering.one_hour import READINGS, READINGS_OF_MOST_RECENT, SENSORS, START, TRANSPORTS, OneHour
-from tests.support.calls import Disturbance
+from tests.support.calls import LIFETIME, Disturbance
 from tests.support.faults import InConflict, NoResponse, Throttled
 from tests.support.interleaving import Interleaving, Process, step_of
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from programs.local.stack import Stack
 
-# AWS Lambda's limit; a report is held to the same.
-LIFETIME = timedelta(minutes=15)
 MOST_PROCESSES = 3
 MOST_STEPS = 40
 FAULTS = (NoResponse(has_effect=True), NoResponse(has_effect=False), Throttled(), InConflict())

@@ -7,11 +7,12 @@ import random
 import pytest
 
 from programs.model.bounds import Bounds
+from programs.model.breadth_first import Found
 from programs.model.invariants import EXACT_OR_DUE
 from programs.model.old_rules import HOLES, OldRules
 from programs.model.reduction import reduced, without_spent
 from programs.model.rules import Rules
-from programs.model.search import Found, search
+from programs.model.search import search
 from programs.model.searches import DEEP, QUICK
 from programs.model.state import State
 from programs.model.steps import steps
