@@ -1,4 +1,4 @@
-"""The operator's command line: look at the backlog, put it back, compare, replay, provision."""
+"""The operator's command line: look at the backlog, put it back, compare, replay, refresh, provision."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
 from operations.commands.provision import provision
 from operations.commands.reconcile import reconcile
+from operations.commands.refresh import refresh
 from operations.commands.replay import replay_events
 from operations.commands.usage import usage
 from operations.session import Session
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which `--help` lists them.
-for command in (status, due, requeue_refused, reconcile, replay_events, usage, provision):
+for command in (status, due, requeue_refused, reconcile, replay_events, refresh, usage, provision):
     app.command()(command)
 
 

@@ -12,9 +12,15 @@ from billing.usage.reading import HourOfUsage, State
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 6
-COLOURS: dict[State, str] = {"reported": "green", "due": "yellow", "refused": "red", "unreported": "magenta"}
+COLOURS: dict[State, str] = {
+    "reported": "green",
+    "due": "yellow",
+    "refused": "red",
+    "unreported": "magenta",
+    "damaged": "cyan",
+}
 # What a column of several hours shows: the worst of them.
-WORST_FIRST: tuple[State, ...] = ("unreported", "refused", "due", "reported")
+WORST_FIRST: tuple[State, ...] = ("damaged", "unreported", "refused", "due", "reported")
 
 
 def picture(hours: Sequence[HourOfUsage], width: int) -> RenderableType:

@@ -56,6 +56,7 @@ class Account:
     def _start(self) -> None:
         self._random = random.Random(0)  # noqa: S311  # the same identifiers in every run
         self._chosen_ids: dict[str, list[str]] = {}
+        self.revoked_api_keys: set[str] = set()
         self._tasks: list[tuple[float, int, Callable[[], None]]] = []
         self._task_number = 0
         self._task_time: float | None = None

@@ -119,8 +119,9 @@ class Customers(Resource):
     def search(self, params: Params) -> StripeObject:
         """Search by clauses joined with AND: `metadata['organization_id']:'org_1'`, `email:'a@example.com'`.
 
-        A new or changed customer is missing for `Settings.search_lag_seconds`: Stripe warns not to search for what
-        was just written (https://docs.stripe.com/search#data-freshness).
+        As Stripe does, it compares without regard to case. A new or changed customer is missing for
+        `Settings.search_lag_seconds`: Stripe warns not to search for what was just written
+        (https://docs.stripe.com/search#data-freshness).
 
         Raises:
             ApiError: 400 for a query that is not understood.
@@ -135,7 +136,8 @@ class Customers(Resource):
             if "deleted" not in customer
             and self._searchable_from[customer["id"]] <= now
             and all(
-                (customer["metadata"].get(key) if key is not None else customer.get(field or "")) == value
+                str(customer["metadata"].get(key) if key is not None else customer.get(field or "")).lower()
+                == value.lower()
                 for key, field, value in clauses
             )
         ]

@@ -215,6 +215,8 @@ class Server:
             self._simulator.account.meter_event_sessions.check(token)
         elif not token.startswith(_KEY_PREFIXES):
             raise ApiError(401, f"Invalid API Key provided: {token[:8]}****", code=None)
+        elif token in self._simulator.account.revoked_api_keys:
+            raise ApiError(401, f"Expired API Key provided: {token[:8]}****", code="api_key_expired")
         return token[3:8] == "live_"
 
     def _check_rate(self) -> None:

@@ -37,7 +37,8 @@ def usage(
     for hour in hours:
         cells = [str(numbers.get(name, "")) for name in meter_totals for numbers in (hour.counted, hour.reported)]
         state = f"[{COLOURS[hour.state]}]{hour.state}[/]"
-        table.add_row(hour.window_start, state, *cells, hour.reason or "")
+        not_sold = f"not sold: {', '.join(hour.not_sold)}" if hour.not_sold else ""
+        table.add_row(hour.window_start, state, *cells, hour.reason or not_sold)
     table.add_section()
     sums = [str(number) for total in meter_totals.values() for number in (total.counted, total.reported)]
     table.add_row("Total", "", *sums, "last hour's number for `last` meters")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_secrets import SecretsReader, StripeSecrets
 from stripe_simulator import Simulator
 
 pytest_plugins = ["tests.support.run", "tests.support.fixtures"]
@@ -90,14 +91,20 @@ class Sandbox:
         self.call(lambda client: call(client, object_id))
 
 
+def _fixed(api_key: str) -> SecretsReader:
+    return SecretsReader(lambda: StripeSecrets(api_key, ()))
+
+
 @pytest.fixture
 def sandbox(stripe_sandbox_key: str | None, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Give the test the real sandbox where the run was asked to use it, else the simulator."""
     if stripe_sandbox_key is not None:
-        account = Sandbox(StripeGateway(stripe_sandbox_key), is_real=True)
+        account = Sandbox(StripeGateway(_fixed(stripe_sandbox_key)), is_real=True)
     else:
         simulator: Simulator = request.getfixturevalue("simulator")
-        account = Sandbox(StripeGateway("sk_test_assumed", simulator.base_url, simulator.base_url), is_real=False)
+        account = Sandbox(
+            StripeGateway(_fixed("sk_test_assumed"), simulator.base_url, simulator.base_url), is_real=False
+        )
     try:
         yield account
     finally:

@@ -22,9 +22,10 @@ def refresh(event: Any, gateway: Any) -> str:
     from billing import clock
     from billing.tables.subscriptions import SubscriptionRecord
     from billing.webhooks import ledger
+    from billing.webhooks.choice import choose
     from billing.webhooks.decision import changes
     from billing.webhooks.events import subscription_pointer
-    from billing.webhooks.refresh import fetch
+    from billing.webhooks.refresh import find
 
     pointer = subscription_pointer(event)
     assert pointer is not None
@@ -33,7 +34,7 @@ def refresh(event: Any, gateway: Any) -> str:
         record = SubscriptionRecord.of(organization_id)
         assert record is not None
         before = ledger.stored(record)
-        fetched = fetch(gateway, organization_id, pointer, before)
+        fetched = choose(find(gateway, organization_id, pointer, before), before)
         assert fetched is not None
         values = changes(before, fetched, None, clock.utc_now())
         actions = [ledger._action(name, value) for name, value in values.items()]

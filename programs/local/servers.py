@@ -92,7 +92,7 @@ def make_subscribed_organization(stack: Stack) -> None:
     with account.chosen_ids(IDS):
         stack.make_meters()
         stack.add_destinations()
-        stack.subscribe(ORGANIZATION, in_metadata=True)
+        stack.subscribe(ORGANIZATION, at=clock.hour_of(now) - clock.HOUR)
     failed = [response for response in stack.deliver_all() if response.status != 200]
     assert not failed, f"the webhook's handler returned {failed[0]}"
     record_hour()

@@ -114,8 +114,8 @@ class Stack:
 
     # --- Stripe's side
 
-    def open_checkout(self, organization_id: str, *, customer: str | None = None, in_metadata: bool = False) -> str:
-        """Open a checkout session as the product would; return its id."""
+    def open_checkout(self, organization_id: str, *, customer: str | None = None, in_metadata: bool = True) -> str:
+        """Open a checkout session as the product does, or (not `in_metadata`) as a payment link; return its id."""
         params: dict[str, Any] = {
             "mode": "subscription",
             "client_reference_id": organization_id,
@@ -129,9 +129,15 @@ class Stack:
         session_id: str = self.simulator.account.checkout_sessions.create(params)["id"]
         return session_id
 
-    def subscribe(self, organization_id: str, **options: Any) -> tuple[str, str]:
-        """Let an organisation go through checkout; its webhooks wait. Return its customer's and subscription's id."""
+    def subscribe(self, organization_id: str, *, at: datetime | None = None, **options: Any) -> tuple[str, str]:
+        """Let an organisation go through checkout, now or in the past; its webhooks wait.
+
+        Return its customer's and subscription's id.
+        """
+        now = clock.utc_now()
+        self.simulator.clock.set(at or now)
         session = self.simulator.account.complete_checkout_session(self.open_checkout(organization_id, **options))
+        self.simulator.clock.set(now)
         self.customers.setdefault(organization_id, set()).add(session["customer"])
         return session["customer"], session["subscription"]
 

@@ -10,15 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from billing.webhooks.decision import (
-    Fetched,
-    Reading,
-    StoredSubscription,
-    changes,
-    claimed_customers,
-    newest_living,
-    version_of,
-)
+from billing.webhooks.choice import Fetched, Found, StoredSubscription, choose, claimed_customers, is_conflict
+from billing.webhooks.decision import Reading, changes, version_of
 from billing.webhooks.events import Pointer
 from programs.webhook_model.state import Delivery, Run, State, moment
 
@@ -63,13 +56,26 @@ class Rules:
         return _version(state.record("acme")) == run.version
 
     def fetch(self, state: State, delivery: Delivery, pointer: Pointer | None) -> Fetched | None:
+        """Ask Stripe, and choose what to follow; None where nothing is to be stored."""
+        found = self.find(state, delivery, pointer)
+        if pointer is not None and self.is_conflict(pointer, delivery.record, found):
+            return None
+        fetched = choose(found, as_read(delivery.record))
+        return None if fetched is None else hashable(fetched)
+
+    def is_conflict(self, pointer: Pointer, record: StoredSubscription | None, found: Found) -> bool:
+        """Nobody is moved to another customer on a buyer's word."""
+        return is_conflict(pointer, record, found, relinks=False)
+
+    def find(self, state: State, delivery: Delivery, pointer: Pointer | None) -> Found:
         """Ask Stripe for the subscriptions of the organisation's customers, and the event's."""
         organization_id, record = str(delivery.organization_id), delivery.record
         customer_ids: set[str | None] = set(record.customer_ids or ()) if record is not None else set()
         expected = {record.stripe_subscription_id if record is not None else None}
         if pointer is not None:
             customer_ids.add(pointer.customer_id)
-            expected.add(pointer.subscription_id)
+            if not pointer.is_buyers_word:
+                expected.add(pointer.subscription_id)
         claimed = claimed_customers(record)
         known = {
             customer_id
@@ -85,10 +91,7 @@ class Rules:
             if subscription.customer_id in known
             or not self.is_anothers(state, subscription.customer_id, organization_id)
         ]
-        if not own:
-            return None
-        newest = newest_living(own)
-        return Fetched(newest, tuple(own), frozenset({*known, newest.customer_id}), moment(state.tick))
+        return Found(own, frozenset(known), moment(state.tick))
 
     def is_anothers(self, state: State, customer_id: str, organization_id: str) -> bool:
         """Say whether another organisation has the customer."""
@@ -121,6 +124,15 @@ def stored(record: StoredSubscription) -> StoredSubscription:
         record,
         price_ids=tuple(record.price_ids or ()),
         customer_ids=frozenset(record.customer_ids or ()),
+    )
+
+
+def hashable(fetched: Fetched) -> Fetched:
+    """Return what was fetched so that states which hold it can be compared."""
+    return replace(
+        fetched,
+        all_subscriptions=tuple(fetched.all_subscriptions),
+        customer_ids=frozenset(fetched.customer_ids),
     )
 
 

@@ -34,6 +34,8 @@ def broken_in(state: State, scenario: Scenario) -> Iterator[str]:
     owned = [customer_id for record in state.records for customer_id in record.customer_ids or ()]
     if len(owned) != len(set(owned)):
         yield "a customer has one organisation"
+    if scenario.is_linked and any(customer_id != "cus_0" for customer_id, _ in state.customers):
+        yield "nobody is moved on a buyer's word"
     is_quiet = not state.deliveries and state.run is None and state.happened == len(scenario.happenings)
     if is_quiet and len(state.answered) == len(state.events):
         yield from _broken_at_rest(state)

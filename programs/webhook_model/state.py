@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from billing.stripe_gateway.objects import StripeSubscription
-from billing.webhooks.decision import Fetched, Progress, StoredSubscription
+from billing.webhooks.choice import Fetched, StoredSubscription
+from billing.webhooks.decision import Progress
 from billing.webhooks.events import Pointer, StripeEvent
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

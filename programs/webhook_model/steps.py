@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from billing.metered_subscriptions import covering
 from billing.webhooks.decision import (
     End,
     FinishLinking,
@@ -20,7 +21,7 @@ from billing.webhooks.decision import (
     decide,
     is_reflected,
     leaves_a_link,
-    was_subscribed,
+    version_of,
 )
 from programs.webhook_model.rules import Rules, as_read, recorded
 from programs.webhook_model.scenarios import Scenario
@@ -121,6 +122,10 @@ def _fetched(state: State, delivery: Delivery, rules: Rules) -> State:
     organization_id, customer_id = str(delivery.organization_id), delivery.event.pointer.customer_id
     is_conflict = customer_id is not None and rules.is_anothers(state, customer_id, organization_id)
     fetched = None if is_conflict else rules.fetch(state, delivery, delivery.event.pointer)
+    has_changed = version_of(state.record(organization_id)) != version_of(delivery.record)
+    if fetched is None and not is_conflict and delivery.record is not None and has_changed:
+        # Its claim fails, so that it does not even ask.
+        return _again(state, delivery)
     does = "is recorded alone" if fetched is None else "writes"
     return _with(state, delivery, replace(delivery, does=does, fetched=fetched))
 
@@ -160,7 +165,7 @@ def _rearmed(state: State, delivery: Delivery) -> State:
 
     def is_subscribed(start: datetime) -> bool:
         # Without a second look (one of the weaker rules) nothing was fetched.
-        return fetched is None or was_subscribed(start, fetched)
+        return fetched is None or covering(fetched.metered_subscriptions, start) is not None
 
     hours = tuple(
         (start, "due" if what == "refused" and start >= since and is_subscribed(start) else what)

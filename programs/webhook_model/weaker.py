@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from billing.clock import hour_of
-from billing.webhooks.decision import Fetched, Reading, StoredSubscription, is_reflected
+from billing.webhooks.choice import Fetched, Found, StoredSubscription
+from billing.webhooks.decision import Reading, is_reflected
+from billing.webhooks.events import Pointer
 from programs.webhook_model.rules import Rules, as_read
-from programs.webhook_model.scenarios import CLAIMED, FORMER, REFUSED, RELINKED, RETURNS, Scenario
+from programs.webhook_model.scenarios import CLAIMED, FORMER, REFUSED, RELINKED, RETURNS, STRANGER, Scenario
 from programs.webhook_model.state import Delivery, Run, State
 
 
@@ -80,6 +82,13 @@ class RefusesWhatItRead(Rules):
         return True
 
 
+class TrustsTheBuyer(Rules):
+    """Move an organisation to the customer of whoever named it in `client_reference_id`: in use once."""
+
+    def is_conflict(self, pointer: Pointer, record: StoredSubscription | None, found: Found) -> bool:
+        return False
+
+
 WEAKER: tuple[tuple[Rules, Scenario], ...] = (
     (FindsCurrentCustomersAlone(), FORMER),
     (ClaimsWithoutACondition(), CLAIMED),
@@ -89,4 +98,5 @@ WEAKER: tuple[tuple[Rules, Scenario], ...] = (
     (KeepsTheVersionWhereNothingIsNew(), RETURNS),
     (LooksOnce(), RETURNS),
     (RefusesWhatItRead(), REFUSED),
+    (TrustsTheBuyer(), STRANGER),
 )

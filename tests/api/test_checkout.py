@@ -15,6 +15,7 @@ from billing.stripe_gateway.objects import CheckoutSession
 from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.http_api import HttpApi
 from programs.local.stack import Stack
+from tests.support.secrets import fixed_secrets
 
 CHECKOUT = "/organizations/acme/checkout-sessions"
 PORTAL = "/organizations/acme/portal-sessions"
@@ -80,7 +81,7 @@ def test_checkout_makes_one_customer_when_twelve_requests_race(stack: Stack, mon
 
     def open_one(_: int) -> CheckoutSession:
         # As in Lambda, where each request that races has a process of its own.
-        gateway = StripeGateway("sk_test_race", stack.simulator.base_url)
+        gateway = StripeGateway(fixed_secrets("sk_test_race"), stack.simulator.base_url)
         return open_checkout("acme", prices, address, address, None, gateway)
 
     with ThreadPoolExecutor(12) as executor:

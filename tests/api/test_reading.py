@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,10 @@ from billing.tables.usage import UsageRecord
 from programs.local.http_api import HttpApi
 from programs.local.stack import Stack
 from tests.api.conftest import START
+from tests.support.due_hours import due_hour, put
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 USAGE = "/organizations/acme/usage"
 
@@ -51,11 +56,58 @@ def test_usage_shows_what_was_counted_reported_due_and_refused(stack: Stack, api
     assert reported["counted"] == reported["reported"] == {"active_sensors": 5, "temperature_readings": 100}
     assert reported["reported_at"] == "2026-11-23T09:05:00Z"
     assert (due["counted"], due["reported"]) == ({"active_sensors": 4, "temperature_readings": 10}, {})
-    unused = {meter.event_name: {"formula": meter.formula, "counted": 0, "reported": 0} for meter in METERS}
-    assert response.body["totals"] == unused | {
-        "active_sensors": {"formula": "last", "counted": 4, "reported": 5},
-        "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100},
+    unused = {
+        meter.event_name: {"formula": meter.formula, "counted": 0, "reported": 0, "not_sold": 0} for meter in METERS
     }
+    assert response.body["totals"] == unused | {
+        "active_sensors": {"formula": "last", "counted": 4, "reported": 5, "not_sold": 0},
+        "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100, "not_sold": 0},
+    }
+
+
+def test_usage_of_a_meter_that_the_plan_does_not_sell_is_shown_as_not_sold(stack: Stack, api: HttpApi) -> None:
+    account = stack.simulator.account
+    customer_id = account.customers.create({})["id"]
+    items = [{"price": stack.prices["active_sensors"]}]
+    named = {"organization_id": "acme"}
+    account.subscriptions.create({"customer": customer_id, "items": items, "metadata": named})
+    stack.deliver_all()
+    record_active_sensors("acme", 5, START)
+    record_readings("acme", 100, START)
+    stack.advance(hours=1, minutes=5)
+    stack.meter()
+
+    body = api.call("GET", USAGE, query={"start": "2026-11-23T08:00:00Z"}).body
+
+    assert (body["hours"][0]["state"], body["hours"][0]["not_sold"]) == ("reported", ["temperature_readings"])
+    assert [body["totals"][name]["not_sold"] for name in ("active_sensors", "temperature_readings")] == [0, 100]
+    # A price that is added before the period ends bills all of it.
+    (subscription,) = account.subscriptions.objects
+    account.subscriptions.update(subscription, {"items": [{"price": stack.prices["temperature_readings"]}]})
+    stack.deliver_all()
+    body = api.call("GET", USAGE, query={"start": "2026-11-23T08:00:00Z"}).body
+    assert (body["hours"][0]["not_sold"], body["totals"]["temperature_readings"]["not_sold"]) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"temperature_readings": {"S": "many"}}, "temperature_readings cannot be read"),
+        ({"reported": {"M": {"active_sensors": {"S": "3"}}}}, "reported cannot be read"),
+        ({"reported_at": {"S": "yesterday"}, "revision": {"BOOL": True}}, "reported_at, revision cannot be read"),
+        ({"window_start": {"S": "2026-11-23T08:30:00Z"}}, "window_start is no UTC hour"),
+        ({"window_start": {"S": "2026-11-23T08 o'clock"}}, "window_start is no UTC hour"),
+    ],
+)
+def test_an_hour_that_another_writer_has_damaged_is_shown_beside_the_others(
+    stack: Stack, api: HttpApi, dynamodb: DynamoDBClient, damage: dict[str, Any], reason: str
+) -> None:
+    put(dynamodb, "UsageTable", [due_hour("acme", **damage), due_hour("acme", start=START - timedelta(hours=1))])
+
+    response = api.call("GET", USAGE, query={"start": "2026-11-23T07:00:00Z", "end": "2026-11-23T09:00:00Z"})
+
+    assert response.status == 200
+    assert [(hour["state"], hour["reason"]) for hour in response.body["hours"]] == [("due", None), ("damaged", reason)]
 
 
 def test_usage_comes_in_pages_that_add_up_to_the_range(stack: Stack, api: HttpApi) -> None:

@@ -16,6 +16,7 @@ from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meter_events import MeterEvents
 from stripe_simulator import Simulator
+from tests.support.secrets import fixed_secrets
 
 
 def test_attempts_wait_a_random_part_of_a_time_that_doubles(
@@ -31,7 +32,7 @@ def test_attempts_wait_a_random_part_of_a_time_that_doubles(
     monkeypatch.setattr("billing.stripe_gateway.calls.random.uniform", uniform)
     monkeypatch.setattr("billing.stripe_gateway.calls.time.sleep", slept.append)
     simulator.faults.add("http_429", "/v1/billing/meter_events")
-    meter_events = MeterEvents(StripeGateway("sk_test_x", simulator.base_url, simulator.base_url))
+    meter_events = MeterEvents(StripeGateway(fixed_secrets("sk_test_x"), simulator.base_url, simulator.base_url))
 
     (outcome,) = sender(meter_events, "single").send([event(1)])
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from billing import get_stripe_meter_service, record_active_sensors, record_readings
+from billing import record_active_sensors, record_readings
 from billing.clock import format_time
 from billing.errors import MeterMisconfiguredError
 from programs.local.stack import Stack
-from stripe_simulator import Simulator
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 END = HOUR + timedelta(days=2)
@@ -228,44 +227,3 @@ def test_a_run_counts_up_to_the_time_the_schedule_meant(stack: Stack, acme: str)
 
     assert stack.metering_app.handler({"scheduled_time": "2026-11-23T08:59:59Z"}, None)["hours"] == 0
     assert stack.metering_app.handler({"scheduled_time": "2026-11-23T09:00:00Z"}, None)["hours"] == 1
-
-
-def test_the_service_reports_at_once(stack: Stack, acme: str) -> None:
-    service = get_stripe_meter_service()
-
-    assert service.report_active_sensors("acme", 5).success
-    assert service.report_reading_volume("acme", 70).success
-    assert service.report_reading_volume("acme", 75.9).success
-    earlier = service.report_active_sensors_with_timestamp("acme", 4, HOUR - timedelta(hours=3))
-
-    assert (earlier.success, earlier.error) == (True, None)
-    assert stack.differences(["acme"], HOUR - timedelta(days=1), END) == []
-    assert stack.simulator.account.hourly(acme, "temperature_readings") == {int(HOUR.timestamp()): 75}
-    assert get_stripe_meter_service() is service
-
-
-def test_the_service_says_why_it_could_not_report(stack: Stack, simulator: Simulator, acme: str) -> None:
-    service = get_stripe_meter_service()
-
-    assert service.report_active_sensors("nobody", 5).error == "No Stripe customer for organization"
-    simulator.faults.add("http_500", "/v1/billing/meter_events")
-    failed = service.report_active_sensors("acme", 5)
-    simulator.faults.clear()
-    assert not failed.success
-    assert "500" in str(failed.error)
-    for sensor_count in (True, float("nan"), "5", None, 10**15):
-        assert not service.report_active_sensors("acme", sensor_count).success  # type: ignore[arg-type]
-    for timestamp in (HOUR.replace(tzinfo=None), HOUR + timedelta(days=1), "now", 1e300):
-        result = service.report_active_sensors_with_timestamp("acme", 5, timestamp)  # type: ignore[arg-type]
-        assert not result.success
-    simulator.account.customers.delete(acme)
-    assert "No such customer" in str(service.report_active_sensors("acme", 6).error)
-
-
-def test_the_service_sends_nothing_to_a_raw_meter(stack: Stack, acme: str) -> None:
-    readings_meter(stack)["event_time_window"] = None
-
-    result = get_stripe_meter_service().report_reading_volume("acme", 10)
-
-    assert "event_time_window" in str(result.error)
-    assert stack.simulator.requests.to("POST /v1/billing/meter_events") == []

@@ -119,4 +119,11 @@ def test_a_comparison_tells_what_it_compared_and_what_differs(
 
     stack.reconcile()
 
-    assert emitted(capsys) == {"hours_compared": 1, "comparisons_failed": 1, "drift_events": 1, "drift_units": 120}
+    assert emitted(capsys) == {
+        "hours_compared": 1,
+        "comparisons_failed": 1,
+        "drift_events": 1,
+        "drift_units": 120,
+        "hours_repaired": 0,
+        "hours_damaged": 0,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.clock import format_time
+from billing.metered_subscriptions import MeteredSubscription
 from billing.metering.hour import Declaration, Link, Refusal, UsageHour
 from billing.metering.plan import (
     identifier,
@@ -42,8 +44,19 @@ def hour(**changes: Any) -> UsageHour:
 
 
 def link(**changes: Any) -> Link:
-    values: dict[str, Any] = {"customer_id": "cus_acme", "ended_at": None, "version": 1}
+    values: dict[str, Any] = {"customer_id": "cus_acme", "subscriptions": (subscription(),), "version": 1}
     return Link(**(values | changes))
+
+
+def subscription(**changes: Any) -> MeteredSubscription:
+    values: dict[str, Any] = {
+        "subscription_id": "sub_acme",
+        "customer_id": "cus_acme",
+        "started_at": HOUR - timedelta(days=9),
+        "ended_at": None,
+        "meters": ("active_sensors",),
+    }
+    return MeteredSubscription(**(values | changes))
 
 
 def declared(usage_hour: UsageHour, now: datetime = NOW) -> Declaration:
@@ -121,8 +134,42 @@ def test_an_hour_is_refused_when_the_organisation_has_no_customer() -> None:
 
 
 def test_an_hour_is_refused_when_the_subscription_had_ended_before_it() -> None:
-    assert refused(hour(), link(ended_at=HOUR)) == "subscription_ended"
-    assert isinstance(plan(hour(), link(ended_at=HOUR + timedelta(seconds=1)), NOW), Declaration)
+    ended = subscription(ended_at=HOUR)
+    assert refused(hour(), link(subscriptions=(ended,))) == "subscription_ended"
+    ended = subscription(ended_at=HOUR + timedelta(seconds=1))
+    assert isinstance(plan(hour(), link(subscriptions=(ended,)), NOW), Declaration)
+
+
+def test_an_hour_is_refused_when_no_subscription_had_begun_by_its_end() -> None:
+    later = subscription(started_at=HOUR + timedelta(hours=1))
+    assert refused(hour(), link(subscriptions=(later,))) == "subscription_not_begun"
+    within = subscription(started_at=HOUR + timedelta(minutes=59, seconds=59))
+    assert isinstance(plan(hour(), link(subscriptions=(within,)), NOW), Declaration)
+
+
+def test_an_hour_is_refused_when_no_checkout_was_finished() -> None:
+    assert refused(hour(), link(subscriptions=())) == "no_subscription"
+
+
+def test_an_hour_between_two_subscriptions_is_refused_as_after_the_first() -> None:
+    ended, later = subscription(ended_at=HOUR), subscription(started_at=HOUR + timedelta(hours=2))
+    refusal = plan(hour(), link(subscriptions=(later, ended)), NOW)
+
+    assert str(refusal) == f"subscription_ended: The subscription ended at {format_time(HOUR)}"
+
+
+def test_an_hour_goes_to_the_customer_of_the_subscription_that_it_belongs_to() -> None:
+    earlier = subscription(customer_id="cus_before", ended_at=HOUR + timedelta(minutes=30))
+    followed = subscription(subscription_id="sub_2", started_at=HOUR + timedelta(hours=1))
+
+    declaration = plan(hour(), link(subscriptions=(followed, earlier)), NOW)
+    assert isinstance(declaration, Declaration)
+    assert declaration.customer_id == "cus_before"
+    # Both cover it: the hour is of the one that is followed.
+    began_within = replace(followed, started_at=HOUR + timedelta(minutes=45))
+    declaration = plan(hour(), link(subscriptions=(began_within, earlier)), NOW)
+    assert isinstance(declaration, Declaration)
+    assert declaration.customer_id == "cus_acme"
 
 
 def test_an_hour_is_refused_when_stripe_would_call_it_too_old() -> None:
@@ -134,7 +181,7 @@ def test_a_reported_hour_is_corrected_at_its_customer_when_the_organisation_has_
     usage_hour = hour(reported={"active_sensors": 1}, reported_to="cus_before", revision=1)
 
     assert {event.customer_id for event in meter_events(declared(usage_hour))} == {"cus_before"}
-    assert isinstance(plan(usage_hour, link(ended_at=HOUR), NOW), Declaration)
+    assert isinstance(plan(usage_hour, link(subscriptions=()), NOW), Declaration)
     assert isinstance(plan(usage_hour, None, NOW), Declaration)
 
 

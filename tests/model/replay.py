@@ -206,8 +206,7 @@ class Replay:
     def _totals(self, attribute: Any) -> Totals:
         if not attribute:
             return ()
-        totals = attribute.as_dict()
-        return tuple(int(totals.get(name, NOT_THERE)) for name in self._names)
+        return tuple(int(attribute.get(name, NOT_THERE)) for name in self._names)
 
     def _real_counts(self, most_recent: str) -> tuple[int, ...]:
         self.hour.stack.simulator.settings.update({"most_recent": most_recent})

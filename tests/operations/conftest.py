@@ -10,12 +10,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from billing import record_active_sensors, record_readings, telemetry
+from billing import record_active_sensors, record_readings
 from billing.tables.usage import UsageRecord
 from operations import connection
 from operations.cli import main
 from programs.local.stack import Stack, running_stack
 from stripe_simulator import Simulator
+from tests.support.log import restored_log
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 WEBHOOK_URL = "https://api.example.com/stripe/webhook"
@@ -44,12 +45,6 @@ def operate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     for variable in connection.OUTPUTS.values():
         monkeypatch.setenv(variable, "")
     connection.aws_client.cache_clear()
-    # A command turns the log to stderr and quiet.
-    log = telemetry.logger
-    level, streams = (
-        log.log_level,
-        [(handler, handler.stream) for handler in log.handlers if hasattr(handler, "stream")],
-    )
 
     def run(*arguments: str) -> Ran:
         capsys.readouterr()
@@ -57,10 +52,8 @@ def operate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    yield run
-    log.setLevel(level)
-    for handler, stream in streams:
-        handler.stream = stream
+    with restored_log():
+        yield run
     connection.aws_client.cache_clear()
 
 

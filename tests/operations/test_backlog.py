@@ -94,7 +94,7 @@ def test_requeue_refused_leaves_an_hour_that_was_put_back_meanwhile(
 def test_refused_hours_are_billed_after_their_customer_came_and_they_were_put_back(
     stack: Stack, operate: Operate
 ) -> None:
-    stack.subscribe("acme")
+    stack.subscribe("acme", at=START - timedelta(hours=3))
     record_usage("acme")
     stack.meter()
     assert operate("--json", "status").json["refused_hours"] == {"no_customer": 3}

@@ -19,6 +19,7 @@ from tests.operations.conftest import (
     destinations_of,
     stored_secrets,
 )
+from tests.support.secrets import fixed_secrets
 
 pytestmark = pytest.mark.usefixtures("simulator")
 
@@ -39,7 +40,7 @@ def test_apply_makes_the_account_and_again_changes_nothing(
     ran = operate("--json", "provision", "--webhook-url", WEBHOOK_URL, "--apply")
     assert (ran.code, set(actions_of(ran.json["steps"]).values())) == (0, {"keep"})
 
-    gateway = StripeGateway("sk_test_x", simulator.base_url)
+    gateway = StripeGateway(fixed_secrets("sk_test_x"), simulator.base_url)
     assert set(check_meters(list_meters(gateway))) == {meter.event_name for meter in METERS}
     assert {meter.event_time_window for meter in list_meters(gateway)} == {"hour"}
     prices = simulator.account.prices.objects

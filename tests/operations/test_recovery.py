@@ -11,7 +11,7 @@ from tests.operations.conftest import (
 
 
 def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> None:
-    customer, _ = stack.subscribe("acme")
+    customer, _ = stack.subscribe("acme", at=START - timedelta(hours=3))
     stack.deliver_all()
     record_usage("acme")
     stack.meter()
@@ -31,7 +31,7 @@ def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> Non
 
 
 def test_reconcile_exits_with_1_when_an_organisation_could_not_be_compared(stack: Stack, operate: Operate) -> None:
-    stack.subscribe("acme")
+    stack.subscribe("acme", at=START - timedelta(hours=3))
     stack.deliver_all()
     record_usage("acme")
     stack.meter()

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from billing import clock, record_readings
 from programs.local.stack import Stack
 from tests.operations.conftest import (
+    START,
     Operate,
     record_usage,
 )
 
 
 def test_usage_lists_and_draws_an_organisations_hours(stack: Stack, operate: Operate) -> None:
-    stack.subscribe("acme")
+    stack.subscribe("acme", at=START - timedelta(hours=3))
     stack.deliver_all()
     record_usage("acme")
     stack.meter()
     record_readings("acme", 4, clock.utc_now())
     told = operate("--json", "usage", "acme", "--end", "2026-11-23T09:00:00Z").json
     assert [hour["state"] for hour in told["hours"]] == ["reported", "reported", "reported", "due"]
-    assert told["totals"]["temperature_readings"] == {"formula": "sum", "counted": 64, "reported": 60}
+    assert told["totals"]["temperature_readings"] == {"formula": "sum", "counted": 64, "reported": 60, "not_sold": 0}
     listed = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z").out
     assert "2026-11-23T05:00:00Z" in listed
     drawn = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z", "--plot").out

@@ -39,6 +39,8 @@ def test_nothing_is_found_when_stripe_counted_what_was_reported(reported: Stack)
         "drift_events": 0,
         "drift_units": 0,
         "made_due": 0,
+        "repaired": 0,
+        "damaged": 0,
         "failures": 0,
         "complete": True,
     }

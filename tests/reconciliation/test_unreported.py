@@ -59,7 +59,7 @@ def test_usage_that_was_never_reported_is_drift_and_left_alone(reported: Stack, 
 def test_usage_that_somebody_else_told_is_overwritten_when_a_count_of_its_hour_is_recorded(reported: Stack) -> None:
     acme, seven = customer_of(reported, "acme"), HOUR - timedelta(hours=1)
     told_by_somebody_else(reported, acme, 7, seven)
-    set_in_hour("acme", format_time(seven), READINGS, 0)
+    set_in_hour("acme", format_time(seven), READINGS, 0, seven)
     reported.meter()
     reported.advance(hours=2)
 

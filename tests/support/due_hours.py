@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing.clock import format_time
+from billing.metered_subscriptions import MeteredSubscription, to_attribute_values
+from billing.meters import METERS
 from billing.tables.usage import end_of, shard_of
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ def due_hour(
 
 
 def link(organization_id: str, customer_id: str) -> dict[str, Any]:
-    """Return the item of an organisation's record."""
+    """Return the item of an organisation's record, subscribed to all meters for a year."""
+    meters = tuple(meter.event_name for meter in METERS)
+    started_at = HOUR - timedelta(days=365)
+    subscription = MeteredSubscription(f"sub_{organization_id}", customer_id, started_at, None, meters)
     return {
         "organization_id": {"S": organization_id},
         "stripe_customer_id": {"S": customer_id},
+        "metered_subscriptions": {"L": to_attribute_values([subscription])},
         "version": {"N": "1"},
     }
 

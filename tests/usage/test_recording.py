@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pynamodb.exceptions import UpdateError
@@ -15,13 +15,29 @@ from billing.tables.table import is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.stack import Stack
 from tests.support.calls import hook
+from tests.support.due_hours import due_hour, put
 from tests.support.faults import NoResponse
 from tests.support.imports import modules_after
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
 EIGHT = "2026-11-23T08:00:00Z"
 
-NO_NUMBERS = [True, None, "5", float("nan"), float("inf"), Decimal("Infinity"), 10**15]
+NO_NUMBERS = [
+    True,
+    None,
+    "5",
+    float("nan"),
+    float("inf"),
+    Decimal("Infinity"),
+    Decimal("sNaN"),
+    10**15,
+    10**400,
+    12.7,
+    Decimal("0.5"),
+]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +122,49 @@ def test_usage_of_a_clock_that_is_five_minutes_fast_is_recorded(stack: Stack) ->
     assert stack.usage("acme", EIGHT).temperature_readings == 4
 
 
+def test_of_a_last_meters_numbers_the_one_with_the_latest_moment_stands(stack: Stack) -> None:
+    for minute, sensors in ((5, 6), (9, 7), (2, 5), (9, 8)):
+        record_active_sensors("acme", sensors, HOUR + timedelta(minutes=minute))
+
+    hour = stack.usage("acme", EIGHT)
+    assert hour.active_sensors == 8, "of two that were true in the same second the one that is recorded last"
+    record_active_sensors("acme", 1, HOUR + timedelta(minutes=8))
+    assert stack.usage("acme", EIGHT).active_sensors == 8
+
+
+@pytest.mark.parametrize("damage", [{"N": "5"}, {"BOOL": True}])
+def test_a_moment_that_another_writer_has_damaged_is_none(
+    stack: Stack, dynamodb: DynamoDBClient, damage: dict[str, Any]
+) -> None:
+    put(dynamodb, "UsageTable", [due_hour("acme", active_sensors_at=damage)])
+
+    record_active_sensors("acme", 9, HOUR)
+
+    assert stack.usage("acme", EIGHT).active_sensors == 9
+
+
+def test_readings_are_not_added_to_what_is_no_number(stack: Stack, dynamodb: DynamoDBClient) -> None:
+    put(dynamodb, "UsageTable", [due_hour("acme", readings=None, temperature_readings={"S": "many"})])
+
+    with pytest.raises(InvalidUsageError, match="acme is damaged: its temperature_readings is no number"):
+        record_readings("acme", 5, HOUR)
+
+
+def test_a_request_token_with_another_number_is_refused_in_words(stack: Stack) -> None:
+    record_readings("acme", 10, HOUR, request_token="message")
+
+    with pytest.raises(InvalidUsageError, match="request_token came before with another number"):
+        record_readings("acme", 11, HOUR, request_token="message")
+    assert stack.usage("acme", EIGHT).temperature_readings == 10
+
+
+def test_a_whole_number_may_be_of_any_type(stack: Stack) -> None:
+    for count in (10, 10.0, Decimal("1E+1")):
+        record_readings("acme", count, HOUR)
+
+    assert stack.usage("acme", EIGHT).temperature_readings == 30
+
+
 def test_a_number_of_active_sensors_may_be_zero(stack: Stack) -> None:
     record_active_sensors("acme", 7, HOUR)
     record_active_sensors("acme", 0, HOUR)
@@ -127,7 +186,7 @@ def test_an_increment_is_refused_when_it_is_no_number_above_zero(number: Any) ->
         record_readings("acme", number, clock.utc_now())
 
 
-@pytest.mark.parametrize("number", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("number", [*NO_NUMBERS, -3], ids=repr)
 def test_a_number_of_a_last_meter_is_refused_when_it_is_none(number: Any) -> None:
     with pytest.raises(InvalidUsageError, match="count"):
         record_active_sensors("acme", number, clock.utc_now())
@@ -136,13 +195,22 @@ def test_a_number_of_a_last_meter_is_refused_when_it_is_none(number: Any) -> Non
 @pytest.mark.parametrize("record", [record_readings, record_active_sensors], ids=lambda function: function.__name__)
 def test_usage_is_refused_when_its_hour_is_unknown_or_yet_to_come(record: Callable[..., None]) -> None:
     now = clock.utc_now()
-    for moment in (now.replace(tzinfo=None), now + timedelta(minutes=6), now.timestamp(), EIGHT, None):
+    ever = datetime.min.replace(tzinfo=UTC)
+    for moment in (
+        now.replace(tzinfo=None),
+        now + timedelta(minutes=6),
+        now - timedelta(days=35, minutes=1),
+        ever,
+        now.timestamp(),
+        EIGHT,
+        None,
+    ):
         with pytest.raises(InvalidUsageError, match="time"):
             record("acme", 1, moment)
 
 
 @pytest.mark.parametrize("record", [record_readings, record_active_sensors], ids=lambda function: function.__name__)
 def test_usage_is_refused_when_it_has_no_organisation(record: Callable[..., None]) -> None:
-    for organization_id in ("", None, 7):
+    for organization_id in ("", None, 7, "a/b", ".acme", "x" * 201, "acme\n"):
         with pytest.raises(InvalidUsageError, match="organization_id"):
             record(organization_id, 1, clock.utc_now())

@@ -57,7 +57,11 @@ class Replay:
                 subscription_id = account.subscriptions.create({"customer": customer_id, "items": items})["id"]
                 told = webhooks.take("customer.subscription.created")
             else:
-                _, subscription_id = self._stack.subscribe(event.pointer.organization_id, customer=customer_id)
+                _, subscription_id = self._stack.subscribe(
+                    event.pointer.organization_id,
+                    customer=customer_id,
+                    in_metadata=not event.pointer.is_buyers_word,
+                )
                 told = webhooks.take("checkout.session.completed")
             self._names[subscription_id] = subscription.subscription_id
         else:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from billing import record_readings
 from billing.clock import format_time
+from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord
@@ -31,6 +32,8 @@ class Scenario:
         raise NotImplementedError
 
     def only(self, event_type: str) -> Delivery:
+        """Take the delivery of this type, which comes to a function that has asked Stripe for nothing yet."""
+        stripe_gateway.cache_clear()
         return next(one for one in self.stack.simulator.webhooks.take() if one.event_type == event_type)
 
     def recorded(self, delivery: Delivery) -> StripeEventRecord:
@@ -108,6 +111,8 @@ class FirstThinEvent(FirstCheckout):
 class SecondCheckout(FirstCheckout):
     """An organisation whose first subscription ended subscribes again, as another customer."""
 
+    in_metadata = True
+
     def next(self) -> Delivery:
         organization_id = f"acme-{self.round + 1}"
         _, first = self.stack.subscribe(organization_id)
@@ -147,7 +152,7 @@ class UnknownSubscription(Scenario):
     """An event comes of a subscription that no organisation has."""
 
     def next(self) -> Delivery:
-        self.stack.subscribe("stranger")
+        self.stack.subscribe("stranger", in_metadata=False)
         return self.only("customer.subscription.created")
 
     def check(self, delivery: Delivery, context: str) -> None:

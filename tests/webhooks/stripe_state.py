@@ -15,15 +15,15 @@ ENDED = ("canceled", "incomplete_expired")
 
 
 def subscription_to_follow(stack: Stack, organization_id: str) -> dict[str, Any]:
-    """Return the newest living subscription of an organisation's customers in Stripe, else the newest."""
+    """Return the newest subscription of an organisation's customers that bills, else that lives, else the newest."""
     theirs = [
         one
         for one in stack.simulator.account.subscriptions.objects.values()
         if one["customer"] in stack.customers[organization_id]
     ]
     living = [one for one in theirs if one["status"] not in ENDED]
-    usable = [one for one in living if one["status"] != "incomplete"]
-    return max(usable or living or theirs, key=lambda one: (one["created"], one["id"]))
+    billing = [one for one in living if one["status"] in ("active", "trialing", "past_due")]
+    return max(billing or living or theirs, key=lambda one: (one["created"], one["id"]))
 
 
 def _moment(seconds: int | None) -> datetime | None:

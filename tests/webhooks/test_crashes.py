@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from billing.webhooks import delivery as delivery_module
 from billing.webhooks import ledger
 from programs.local.stack import Stack
 from tests.support.calls import Call, Calls, Crash, Disturbance
@@ -20,7 +19,7 @@ from tests.webhooks.stripe_state import assert_follows_stripe
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliver again long after the crash: what the dead delivery claimed is void."""
     monkeypatch.setattr(ledger, "CLAIM_SECONDS", -1.0)
-    monkeypatch.setattr(delivery_module, "_pause", lambda attempt: None)
+    monkeypatch.setattr("billing.webhooks.delivery.pause", lambda attempt: None)
 
 
 # Their way is that of a first checkout; only where it dies is tried for all of them in every run.
@@ -159,13 +158,10 @@ def test_a_duplicate_that_loses_the_race_finishes_the_link_of_the_winner_that_di
     delivery = scenario.next()
 
     def lose_to_one_that_dies(call: Call) -> Any:
-        undisturbed = delivery_module._finish_linking
-        delivery_module._finish_linking = _die  # type: ignore[assignment]
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("billing.webhooks.delivery.finish_linking", _die)
             with pytest.raises(Crash):
                 stack.deliver(delivery)
-        finally:
-            delivery_module._finish_linking = undisturbed
         return call.perform()
 
     once = iter([lose_to_one_that_dies])

@@ -8,28 +8,27 @@ from typing import Any
 
 import pytest
 
+from billing.metered_subscriptions import covering
 from billing.stripe_gateway.objects import StripeSubscription
+from billing.webhooks.choice import Fetched, Found, StoredSubscription, billed_twice, choose, is_conflict
 from billing.webhooks.decision import (
     End,
-    Fetched,
     FinishLinking,
     Progress,
     Reading,
     Record,
     Refresh,
     Step,
-    StoredSubscription,
     changes,
     decide,
     leaves_a_link,
-    newest_living,
-    was_subscribed,
 )
 from billing.webhooks.events import Pointer, StripeEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
+READINGS = ("temperature_readings",)
 POINTER = Pointer("sub_1", "cus_1", None)
 EVENT = StripeEvent("evt_1", "customer.subscription.updated", int(NOON.timestamp()), is_thin=False, subject={})
 STORED = StoredSubscription(
@@ -41,8 +40,6 @@ STORED = StoredSubscription(
     fetched_from=6,
     version=7,
 )
-COVERING = replace(STORED, fetched_at=NOON + timedelta(minutes=1))
-LINKING = replace(COVERING, rearm_from=NOON - HOUR)
 
 
 def subscription(**changes: Any) -> StripeSubscription:
@@ -58,12 +55,20 @@ def subscription(**changes: Any) -> StripeSubscription:
         "cancel_at_period_end": False,
         "ended_at": None,
         "price_ids": ("price_1",),
+        "meters": READINGS,
     }
     return StripeSubscription(**(values | changes))
 
 
-def fetched(*subscriptions: StripeSubscription) -> Fetched:
-    return Fetched(newest_living(subscriptions), subscriptions, {"cus_1"}, NOON)
+def fetched(*subscriptions: StripeSubscription, record: StoredSubscription | None = None) -> Fetched:
+    chosen = choose(Found(subscriptions, {"cus_1"}, NOON), record)
+    assert chosen is not None
+    return chosen
+
+
+STORED = replace(STORED, metered_subscriptions=fetched(subscription()).metered_subscriptions)
+COVERING = replace(STORED, fetched_at=NOON + timedelta(minutes=1))
+LINKING = replace(COVERING, rearm_from=NOON - HOUR)
 
 
 def step(
@@ -132,6 +137,15 @@ def test_the_outcome_stays_that_of_this_delivery_when_its_own_record_is_read_aga
         (replace(STORED, stripe_subscription_id="sub_0"), True),
         (replace(STORED, ended_at=NOON - HOUR), True),
         (replace(STORED, rearm_from=NOON - HOUR), True),
+        (replace(STORED, metered_subscriptions=None), True),
+        (
+            replace(STORED, metered_subscriptions=fetched(subscription(ended_at=NOON + HOUR)).metered_subscriptions),
+            True,
+        ),
+        (
+            replace(STORED, metered_subscriptions=fetched(subscription(started_at=NOON + HOUR)).metered_subscriptions),
+            True,
+        ),
     ],
 )
 def test_a_link_is_left_to_finish_when_refused_hours_may_have_become_billable(
@@ -165,14 +179,97 @@ def test_the_first_link_reaches_back_to_a_subscription_that_no_event_told_of() -
 
     assert changes(None, both, "evt_1", NOON)["rearm_from"] == NOON - 7 * HOUR
     hours = [-8, -7, -6, -4, -3, -1, 0]
-    assert [hour for hour in hours if was_subscribed(NOON + hour * HOUR, both)] == [-7, -6, -4, 0]
+    covered = [hour for hour in hours if covering(both.metered_subscriptions, NOON + hour * HOUR)]
+    assert covered == [-7, -6, -4, 0]
 
 
-def test_a_living_subscription_is_followed_before_one_that_may_yet_live_and_before_the_ended() -> None:
+def followed(*subscriptions: StripeSubscription, record: StoredSubscription | None = None) -> str | None:
+    chosen = choose(Found(subscriptions, {"cus_1"}, NOON), record)
+    return None if chosen is None else chosen.subscription.subscription_id
+
+
+@pytest.mark.parametrize("status", ["unpaid", "paused", "incomplete"])
+def test_what_bills_is_followed_before_what_lives_and_before_the_ended(status: str) -> None:
     ended = subscription(subscription_id="sub_3", status="canceled", created=3)
-    incomplete = subscription(subscription_id="sub_2", status="incomplete", created=2)
-    older, newer = subscription(subscription_id="sub_0", created=0), subscription(created=1)
+    living = subscription(subscription_id="sub_2", status=status, created=2)
+    older, newer = subscription(subscription_id="sub_0", created=0), subscription(created=1, status="past_due")
 
-    assert newest_living([ended, older, incomplete, newer]).subscription_id == "sub_1"
-    assert newest_living([ended, incomplete]).subscription_id == "sub_2"
-    assert newest_living([ended]).subscription_id == "sub_3"
+    assert followed(ended, older, living, newer) == "sub_1"
+    assert followed(ended, living) == "sub_2"
+    assert followed(ended) == "sub_3"
+
+
+def test_another_products_subscription_is_never_followed() -> None:
+    support = subscription(subscription_id="sub_support", created=9, meters=())
+    ended = subscription(status="canceled", ended_at=NOON)
+
+    assert followed(support, subscription()) == "sub_1"
+    assert followed(support, ended) == "sub_1"
+    assert followed(support) is None
+    assert fetched(support, ended).metered_subscriptions == fetched(ended).metered_subscriptions
+
+
+def test_a_subscription_that_no_longer_sells_a_meter_is_followed_as_long_as_nothing_else_does() -> None:
+    support = subscription(meters=())
+
+    assert followed(support, record=STORED) == "sub_1"
+    assert fetched(support, record=STORED).metered_subscriptions == ()
+    assert followed(support, subscription(subscription_id="sub_2", created=0), record=STORED) == "sub_2"
+
+
+def test_a_checkout_that_was_never_finished_sells_nothing() -> None:
+    for status in ("incomplete", "incomplete_expired"):
+        assert fetched(subscription(status=status)).metered_subscriptions == ()
+    paid = fetched(subscription())
+    assert leaves_a_link(replace(STORED, status="incomplete", metered_subscriptions=()), paid)
+
+
+def test_a_subscription_that_ended_longer_ago_than_stripe_takes_usage_is_forgotten() -> None:
+    ended = subscription(status="canceled", started_at=NOON - timedelta(days=90), ended_at=NOON - timedelta(days=35))
+
+    assert fetched(ended).metered_subscriptions == ()
+    assert len(fetched(replace(ended, ended_at=NOON - timedelta(days=34))).metered_subscriptions) == 1
+
+
+BUYER = Pointer("sub_2", "cus_2", "acme", is_buyers_word=True)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "record", "named", "is_refused"),
+    [
+        (BUYER, STORED, None, True),
+        (BUYER, None, None, False),
+        (BUYER, replace(STORED, customer_ids=None, stripe_customer_id=None), None, False),
+        (replace(BUYER, customer_id="cus_1"), STORED, None, True),
+        (BUYER, replace(STORED, customer_ids={"cus_1", "cus_2"}), None, False),
+        (BUYER, STORED, "acme", False),
+        (replace(BUYER, is_buyers_word=False), STORED, None, False),
+    ],
+)
+def test_a_buyers_word_moves_nobody_who_has_a_customer(
+    pointer: Pointer, record: StoredSubscription | None, named: str | None, is_refused: bool
+) -> None:
+    strangers = subscription(subscription_id="sub_2", customer_id="cus_2", organization_id=named)
+    found = Found([subscription(), strangers], {"cus_1", "cus_2"}, NOON)
+
+    assert is_conflict(pointer, record, found, relinks=False) is is_refused
+
+
+@pytest.mark.parametrize(("status", "is_refused"), [("active", True), ("unpaid", True), ("canceled", False)])
+def test_with_the_setting_a_buyers_word_moves_an_organisation_without_a_living_subscription(
+    status: str, is_refused: bool
+) -> None:
+    strangers = subscription(subscription_id="sub_2", customer_id="cus_2")
+    found = Found([subscription(status=status), strangers], {"cus_1", "cus_2"}, NOON)
+
+    assert is_conflict(BUYER, STORED, found, relinks=True) is is_refused
+
+
+def test_two_subscriptions_that_bill_one_meter_are_named() -> None:
+    other = subscription(subscription_id="sub_2", meters=("active_sensors", *READINGS), status="trialing")
+    apart = subscription(subscription_id="sub_3", meters=("active_sensors",))
+
+    assert set(billed_twice(fetched(subscription(), other))) == {"sub_1", "sub_2"}
+    assert billed_twice(fetched(subscription(), apart)) == ()
+    assert billed_twice(fetched(subscription(), replace(other, status="paused"))) == ()
+    assert billed_twice(fetched(subscription(meters=()), replace(other, meters=()), apart)) == ()

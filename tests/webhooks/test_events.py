@@ -86,15 +86,28 @@ def test_an_invoice_points_at_its_subscription_in_every_api_version(event_type: 
     assert subscription_pointer(event) == Pointer("sub_1", "cus_1", "acme")
 
 
-def test_a_checkout_names_the_organisation_by_its_reference_before_its_metadata() -> None:
+def test_of_a_checkout_the_sellers_word_comes_before_the_buyers() -> None:
     session = {"id": "cs_1", "mode": "subscription", "customer": "cus_1", "subscription": "sub_1"}
 
     both = session | {"client_reference_id": "acme", "metadata": {"organization_id": "other"}}
     metadata_only = session | {"client_reference_id": None, "metadata": MARKED}
-    assert subscription_pointer(snapshot("checkout.session.completed", both)) == Pointer("sub_1", "cus_1", "acme")
-    assert subscription_pointer(snapshot("checkout.session.completed", metadata_only)) == Pointer(
-        "sub_1", "cus_1", "acme"
-    )
+    reference_only = session | {"client_reference_id": "acme"}
+    for completed, pointer in (
+        (both, Pointer("sub_1", "cus_1", "other")),
+        (metadata_only, Pointer("sub_1", "cus_1", "acme")),
+        (reference_only, Pointer("sub_1", "cus_1", "acme", is_buyers_word=True)),
+        (session, Pointer("sub_1", "cus_1", None)),
+    ):
+        assert subscription_pointer(snapshot("checkout.session.completed", completed)) == pointer
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201, ".hidden", "a/b", "a\nb", "ä", 7])
+def test_what_cannot_be_an_organisations_id_names_none(name: object) -> None:
+    session = {"id": "cs_1", "mode": "subscription", "customer": "cus_1", "subscription": "sub_1"}
+
+    for named in ({"client_reference_id": name}, {"metadata": {"organization_id": name}}):
+        pointer = subscription_pointer(snapshot("checkout.session.completed", session | named))
+        assert pointer == Pointer("sub_1", "cus_1", None)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import pytest
 
 from billing import clock
 from billing.tables.customers import link_customer
-from billing.webhooks import delivery as delivery_module
-from billing.webhooks import ledger
+from billing.webhooks import ledger, linking
 from programs.local.stack import Stack
 from tests.support.calls import Calls, Crash
 from tests.support.faults import CrashBefore
@@ -86,7 +85,7 @@ def test_the_claim_of_a_delivery_that_died_is_waited_for_three_seconds_at_most(
         now[0] += 0.5
 
     monkeypatch.setattr(time, "time", lambda: now[0])
-    monkeypatch.setattr(delivery_module, "_pause", pause)
+    monkeypatch.setattr("billing.webhooks.delivery.pause", pause)
     (delivery,) = updates(stack, acme, 1)
     with pytest.raises(Crash), calls.watched(lambda number, call: CrashBefore() if call.name == "stripe" else None):
         stack.deliver(delivery)
@@ -102,7 +101,7 @@ def test_the_pauses_last_longer_than_a_claim_and_shorter_than_the_functions_time
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
-    for attempt in range(delivery_module.ATTEMPTS):
-        delivery_module._pause(attempt)
+    for attempt in range(linking.ATTEMPTS):
+        linking.pause(attempt)
 
     assert ledger.CLAIM_SECONDS < sum(pauses) < timedelta(seconds=12).total_seconds()

@@ -151,7 +151,7 @@ def test_every_answer_that_is_an_error_is_told_in_one_line_and_counted(
 
 
 def test_an_event_of_an_unknown_subscription_is_counted(stack: Stack, output: Output) -> None:
-    stack.subscribe("stranger")
+    stack.subscribe("stranger", in_metadata=False)
     stack.deliver(stack.simulator.webhooks.take("customer.subscription.created")[0])
 
     assert [each["unknown_subscription"] for each in output.metrics() if "unknown_subscription" in each] == [[1.0]]

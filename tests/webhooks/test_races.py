@@ -146,7 +146,7 @@ def test_a_duplicate_has_no_second_effect_when_its_read_misses_the_events_record
 def between_fetch_and_write(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
     """Let something happen after the next fetch's answer was read, and before it is written."""
     monkeypatch.setattr(ledger, "CLAIM_SECONDS", -1.0)
-    monkeypatch.setattr(delivery_module, "_pause", lambda attempt: None)
+    monkeypatch.setattr(delivery_module, "pause", lambda attempt: None)
     waiting: list[Callable[[], Any]] = []
 
     def list_and_wait(gateway: StripeGateway, customer_id: str) -> Any:

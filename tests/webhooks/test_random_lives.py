@@ -56,7 +56,9 @@ def act(stack: Stack, action: str, in_metadata: bool) -> None:
     elif action == "checkout":
         # Two subscriptions of one second have no newest.
         stack.advance(seconds=1)
-        stack.subscribe("acme", in_metadata=in_metadata)
+        # By the buyer's word alone nobody gets another customer.
+        customer_id = None if in_metadata else latest["customer"]
+        stack.subscribe("acme", customer=customer_id, in_metadata=in_metadata)
     elif action in ("cancel", "cancel_newest"):
         living = [one["id"] for one in theirs if one["status"] != "canceled"]
         if living:

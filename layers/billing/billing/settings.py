@@ -59,6 +59,14 @@ def jwt_organization_claim() -> str:
     return os.environ.get("JWT_ORGANIZATION_CLAIM", "")
 
 
+def relinks_by_reference() -> bool:
+    """Say whether a buyer's `client_reference_id` may give an organisation without living subscription a new customer.
+
+    `RELINK_BY_REFERENCE`, off unless it is `true`: whoever opens a payment link chooses that reference.
+    """
+    return os.environ.get("RELINK_BY_REFERENCE", "") == "true"
+
+
 def runs_under_sam_local() -> bool:
     """Say whether this is `sam local`, which authorises nobody and says so in `AWS_SAM_LOCAL`."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"
@@ -92,9 +100,15 @@ def positive_number(variable: str, default: float) -> float:
     return number
 
 
+def key_livemode(api_key: str) -> bool | None:
+    """Say whether a secret or restricted key is of live mode; None where it shows none. https://docs.stripe.com/keys."""
+    modes = {"live": True, "test": False}
+    return next((mode for word, mode in modes.items() if api_key.startswith((f"sk_{word}_", f"rk_{word}_"))), None)
+
+
 def is_live_key(api_key: str) -> bool:
-    """Say whether a secret or restricted key is of live mode; https://docs.stripe.com/keys."""
-    return api_key.startswith(("sk_live_", "rk_live_"))
+    """Say whether a key is known to be of live mode."""
+    return key_livemode(api_key) is True
 
 
 def meter_event_transport(api_key: str) -> MeterEventTransport:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from billing.errors import ConfigurationError
 from billing.settings import comma_separated
+from billing.telemetry import described, logger
 
 # A secret that was rotated is looked for at once, but a flood of bad signatures asks Secrets Manager no more
 # often than this.
@@ -30,11 +32,13 @@ class StripeSecrets:
 
 
 class SecretsReader:
-    """Stripe's secrets, from the environment for local runs, else from Secrets Manager; cached for an hour."""
+    """Stripe's secrets, cached for an hour; those of the environment for local runs, else of Secrets Manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], StripeSecrets] | None = None) -> None:
+        self._read = read or _read_secrets
         self._secrets: StripeSecrets | None = None
         self._fetched_at = 0.0
+        self._tried_at = 0.0
 
     def current(self) -> StripeSecrets:
         """Return the secrets.
@@ -42,16 +46,29 @@ class SecretsReader:
         Raises:
             ConfigurationError: neither the environment nor the secret has them; the message names the variable.
         """
-        if self._secrets is None or time.monotonic() - self._fetched_at > SECRET_MAX_AGE_SECONDS:
-            self._secrets, self._fetched_at = _read_secrets(), time.monotonic()
+        if self._secrets is None:
+            self._secrets = self._read()
+            self._fetched_at = self._tried_at = time.monotonic()
+        elif time.monotonic() - self._fetched_at > SECRET_MAX_AGE_SECONDS:
+            self.refreshed()
         return self._secrets
 
     def refreshed(self) -> StripeSecrets | None:
-        """Fetch the secrets again and return them, or None where they were fetched a moment ago."""
-        if time.monotonic() - self._fetched_at < SECRET_REFRESH_SECONDS:
+        """Fetch the secrets again and return them; None where that was tried a moment ago, or fails now.
+
+        What is known stays in use until there is something newer: an outage of Secrets Manager stops nothing.
+        """
+        if time.monotonic() - self._tried_at < SECRET_REFRESH_SECONDS:
             return None
-        self._secrets = None
-        return self.current()
+        self._tried_at = time.monotonic()
+        try:
+            self._secrets, self._fetched_at = self._read(), time.monotonic()
+        except ConfigurationError as error:
+            logger.error(
+                "Stripe's secrets could not be read anew; those from before stay in use", extra=described(error)
+            )
+            return None
+        return self._secrets
 
 
 @cache

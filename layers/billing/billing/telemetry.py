@@ -39,7 +39,9 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "deliveries_rejected": MetricDefinition(_COUNT, "", "requests that are no genuine Stripe delivery (400)"),
         "deliveries_failed": MetricDefinition(_COUNT, "", "deliveries that failed with 500; Stripe sends them again"),
         "unknown_subscription": MetricDefinition(_COUNT, "", "events of a subscription that no organisation has"),
-        "customer_conflict": MetricDefinition(_COUNT, "", "a customer that two organisations claim"),
+        "customer_conflict": MetricDefinition(_COUNT, "", "a customer that two organisations claim, or a buyer names"),
+        "subscription_conflict": MetricDefinition(_COUNT, "", "two subscriptions that bill the same meter"),
+        "foreign_events": MetricDefinition(_COUNT, "", "events of another Stripe account or mode; they change nothing"),
         "meter_error_reports": MetricDefinition(_COUNT, "", "asynchronous error reports of Stripe's meters"),
         "no_meter_found": MetricDefinition(_COUNT, "", "reports of events that no Stripe meter takes"),
         # service: metering
@@ -56,6 +58,8 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "hours_compared": MetricDefinition(_COUNT, "", "reported hours compared with Stripe's summaries"),
         "comparisons_failed": MetricDefinition(_COUNT, "", "organisations that could not be compared"),
         "drift_events": MetricDefinition(_COUNT, "", "meter hours in which Stripe counted something else"),
+        "hours_repaired": MetricDefinition(_COUNT, "", "hours made due that no run would have sent"),
+        "hours_damaged": MetricDefinition(_COUNT, "", "hours with an attribute that cannot be read"),
         "drift_units": MetricDefinition(_COUNT, "", "units by which they differ, added up regardless of sign"),
         # service: api
         "api_errors": MetricDefinition(_COUNT, "status", "responses of the billing API that are errors"),

@@ -11,7 +11,7 @@ from billing.api.requests import check_address, check_prices
 from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
 from billing.settings import allowed_price_ids, allowed_redirect_hosts
 from billing.stripe_gateway.calls import StripeGateway
-from billing.stripe_gateway.checkout import create_checkout_session, create_portal_session
+from billing.stripe_gateway.checkout import create_checkout_session, create_portal_session, expire_older_sessions
 from billing.stripe_gateway.customers import has_customer
 from billing.stripe_gateway.objects import CheckoutSession
 from billing.stripe_gateway.subscriptions import list_subscriptions
@@ -28,25 +28,28 @@ def open_checkout(
 ) -> CheckoutSession:
     """Open a checkout session in which the organisation's customer subscribes.
 
-    The same `request_key` again within 24 hours opens no second session. The subscription arrives by webhook, which
-    finds the organisation in `client_reference_id` and in the subscription's metadata.
+    The same `request_key` again within 24 hours opens no second session; another one ends the organisation's sessions
+    that are still open. The subscription arrives by webhook, which finds the organisation in its metadata.
 
     Raises:
         InvalidRequestError: a price or a host that is not allowed.
-        AlreadySubscribedError: the organisation has a subscription that has not ended.
+        AlreadySubscribedError: the organisation has a subscription to a meter that has begun and not ended.
         StripeRefusedError: Stripe does not sell these prices together, or the key came before with another request.
         UnavailableError: the same request can succeed later.
     """
     check_prices(price_ids, allowed_price_ids())
-    hosts = allowed_redirect_hosts()
-    check_address("success_url", success_url, hosts)
-    check_address("cancel_url", cancel_url, hosts)
+    for field, address in (("success_url", success_url), ("cancel_url", cancel_url)):
+        check_address(field, address, allowed_redirect_hosts())
     _refuse_second_subscription(organization_id, gateway)
     request_key = request_key or uuid.uuid4().hex
 
     def open_for(customer_id: str) -> CheckoutSession:
         key = _idempotency_key("checkout", organization_id, customer_id, request_key)
-        return create_checkout_session(gateway, organization_id, customer_id, price_ids, success_url, cancel_url, key)
+        session = create_checkout_session(
+            gateway, organization_id, customer_id, price_ids, success_url, cancel_url, key
+        )
+        expire_older_sessions(gateway, organization_id, customer_id, session.checkout_session_id)
+        return session
 
     customer_id = customer_of(organization_id, gateway)
     try:
@@ -64,7 +67,8 @@ def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) ->
     if record is None:
         return
     for customer_id in sorted(record.customer_ids or ()):
-        if any(subscription.is_living for subscription in list_subscriptions(gateway, customer_id)):
+        subscriptions = list_subscriptions(gateway, customer_id)
+        if any(each.meters and each.has_begun and each.is_living for each in subscriptions):
             raise AlreadySubscribedError("The organisation has a subscription; the portal is where to change it")
 
 

@@ -77,7 +77,10 @@ class PortalSessionResponse(BaseModel):
 
 
 class SubscriptionResponse(_Stored):
-    """A subscription as Stripe had it at `fetched_at`."""
+    """A subscription as Stripe had it at `fetched_at`.
+
+    `cancel_at` is when it will end, however that was asked for; `cancel_at_period_end` is only one of the ways.
+    """
 
     organization_id: str
     stripe_customer_id: str | None
@@ -87,28 +90,38 @@ class SubscriptionResponse(_Stored):
     started_at: datetime | None
     current_period_start: datetime | None
     current_period_end: datetime | None
+    cancel_at: datetime | None
     cancel_at_period_end: Annotated[bool, BeforeValidator(bool)]
     ended_at: datetime | None
     fetched_at: datetime | None
 
 
 class UsageHourResponse(_Stored):
-    """One hour: what was counted, what Stripe has accepted, and why the hour cannot be billed."""
+    """One hour: what was counted, what Stripe has accepted, and why the hour cannot be billed.
 
-    window_start: datetime
+    `not_sold` are the meters that no subscription of the hour sells.
+    """
+
+    # Text: whoever wrote the item may have named it otherwise.
+    window_start: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     state: State
     counted: dict[str, int | float]
     reported: dict[str, int]
     reason: str | None
     reported_at: datetime | None
+    not_sold: list[str]
 
 
 class UsageTotalResponse(_Stored):
-    """A meter's total over the whole range: the hours added up (`sum`), or the last hour's number (`last`)."""
+    """A meter's total over the whole range: the hours added up (`sum`), or the last hour's number (`last`).
+
+    `not_sold` is the part of `counted` that no subscription sells, so that no invoice has it.
+    """
 
     formula: Formula
     counted: int | float
     reported: int
+    not_sold: int | float
 
 
 class UsageResponse(BaseModel):

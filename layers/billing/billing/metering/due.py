@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from billing.clock import format_time, parse_time
+from billing.clock import HOUR, format_time, from_unix, parse_time
 from billing.errors import UnavailableError
+from billing.metered_subscriptions import MeteredSubscription, from_attribute_values
 from billing.metering.hour import Key, Link, UsageHour
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
@@ -18,6 +19,15 @@ from billing.tables.usage import SHARDS, DueIndex, UsageRecord
 # The most items that one read takes: a page of the index, a `BatchGetItem`.
 READ_BATCH = 100
 UNPROCESSED_ATTEMPTS = 5
+LINK_ATTRIBUTES = (
+    "organization_id",
+    "stripe_customer_id",
+    "stripe_subscription_id",
+    "started_at",
+    "ended_at",
+    "metered_subscriptions",
+    "version",
+)
 
 
 def due_keys(shard: int, until: datetime) -> Iterator[Key]:
@@ -40,8 +50,13 @@ def due_keys_fairly(shards: Sequence[int], until: datetime) -> Iterator[Key]:
 
 def oldest_due() -> datetime | None:
     """Return when the oldest due hour ended, over all shards; None where no hour is due."""
-    oldest = [record.due_at for shard in range(SHARDS) for record in UsageRecord.due.query(shard, limit=1)]
-    return parse_time(min(oldest)) if oldest else None
+    ends = [end for shard in range(SHARDS) if (end := _first_end(UsageRecord.due.query(shard))) is not None]
+    return min(ends, default=None)
+
+
+def _first_end(records: Iterable[UsageRecord]) -> datetime | None:
+    """Return when the first of these hours ended whose key is an hour: any other ended never."""
+    return next((record.start + HOUR for record in records if record.start is not None), None)
 
 
 def read_due(keys: Sequence[Key]) -> list[UsageHour]:
@@ -54,7 +69,7 @@ def read_links(organization_ids: Sequence[str]) -> dict[str, Link]:
     """Read at most 100 organisations' links in one call, consistently; those without a record are left out."""
     request = {
         "Keys": [{"organization_id": {"S": organization_id}} for organization_id in organization_ids],
-        "ProjectionExpression": "organization_id, stripe_customer_id, ended_at, version",
+        "ProjectionExpression": ", ".join(LINK_ATTRIBUTES),
     }
     return {item["organization_id"]["S"]: _link(item) for item in _read(SubscriptionRecord.name(), request)}
 
@@ -73,11 +88,21 @@ def _read(table_name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _link(item: Mapping[str, Any]) -> Link:
-    return Link(
-        customer_id=item["stripe_customer_id"]["S"] if "stripe_customer_id" in item else None,
-        ended_at=parse_time(item["ended_at"]["S"]) if "ended_at" in item else None,
-        version=int(item["version"]["N"]) if "version" in item else None,
-    )
+    customer_id = item["stripe_customer_id"]["S"] if "stripe_customer_id" in item else None
+    if "metered_subscriptions" in item:
+        subscriptions = from_attribute_values(item["metered_subscriptions"]["L"])
+    else:
+        subscriptions = _only_subscription(item, customer_id)
+    return Link(customer_id, subscriptions, version=int(item["version"]["N"]) if "version" in item else None)
+
+
+def _only_subscription(item: Mapping[str, Any], customer_id: str | None) -> tuple[MeteredSubscription, ...]:
+    """Return the subscription of a record from before records remembered what each subscription sells."""
+    if customer_id is None or "stripe_subscription_id" not in item:
+        return ()
+    started_at = parse_time(item["started_at"]["S"]) if "started_at" in item else from_unix(0)
+    ended_at = parse_time(item["ended_at"]["S"]) if "ended_at" in item else None
+    return (MeteredSubscription(item["stripe_subscription_id"]["S"], customer_id, started_at, ended_at, ()),)
 
 
 def _hour(item: Mapping[str, Any]) -> UsageHour:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+
+from billing.metered_subscriptions import MeteredSubscription
 
 Key = tuple[str, str]
 """The organisation's id and the hour's start."""
@@ -42,10 +43,13 @@ class UsageHour:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What ties an organisation to Stripe, as its record had it; `version` is None where nothing wrote it yet."""
+    """What ties an organisation to Stripe, as its record had it; `version` is None where nothing wrote it yet.
+
+    `subscriptions` are those that sell our meters, or sold them of late; the one that is followed comes first.
+    """
 
     customer_id: str | None
-    ended_at: datetime | None
+    subscriptions: tuple[MeteredSubscription, ...]
     version: int | None
 
 

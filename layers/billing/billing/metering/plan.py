@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from billing.clock import format_time, hour_of, parse_time
+from billing.metered_subscriptions import covering
 from billing.metering.hour import Declaration, Link, MeterEvent, Refusal, UsageHour
 from billing.meters import METERS, Meter
 from billing.stripe_limits import LARGEST_VALUE, OLDEST_USAGE
@@ -24,8 +25,10 @@ IDENTIFIER_LENGTH = 100
 
 # The refusals that end when an organisation's customer or subscription becomes known.
 NO_CUSTOMER = "no_customer"
+NO_SUBSCRIPTION = "no_subscription"
+SUBSCRIPTION_NOT_BEGUN = "subscription_not_begun"
 SUBSCRIPTION_ENDED = "subscription_ended"
-UNLINKED = (NO_CUSTOMER, SUBSCRIPTION_ENDED)
+UNLINKED = (NO_CUSTOMER, NO_SUBSCRIPTION, SUBSCRIPTION_NOT_BEGUN, SUBSCRIPTION_ENDED)
 
 
 def plan(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Refusal | None:
@@ -41,14 +44,24 @@ def plan(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Ref
         return None
     if start < now - OLDEST:
         return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
-    customer_id = hour.reported_to
-    if customer_id is None:
-        if link is None or not link.customer_id:
-            return Refusal(NO_CUSTOMER, "No Stripe customer for organization")
-        if link.ended_at is not None and link.ended_at <= start:
-            return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(link.ended_at)}")
-        customer_id = link.customer_id
-    return _declaration(hour, totals, customer_id, now)
+    customer = hour.reported_to or _customer(link, start)
+    return customer if isinstance(customer, Refusal) else _declaration(hour, totals, customer, now)
+
+
+def _customer(link: Link | None, start: datetime) -> str | Refusal:
+    """Return the customer of the subscription to which an hour belongs, or why there is none."""
+    if link is None or not link.customer_id:
+        return Refusal(NO_CUSTOMER, "No Stripe customer for organization")
+    if not link.subscriptions:
+        return Refusal(NO_SUBSCRIPTION, "The organization has no subscription to a meter: no checkout was finished")
+    subscription = covering(link.subscriptions, start)
+    if subscription is not None:
+        return subscription.customer_id
+    ends = [each.ended_at for each in link.subscriptions if each.ended_at is not None and each.ended_at <= start]
+    if ends:
+        return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(max(ends))}")
+    begins = min(each.started_at for each in link.subscriptions)
+    return Refusal(SUBSCRIPTION_NOT_BEGUN, f"The subscription began at {format_time(begins)}, after the hour")
 
 
 def _is_counted(hour: UsageHour, meter: Meter) -> bool:

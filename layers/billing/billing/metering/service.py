@@ -12,9 +12,10 @@ from billing import clock
 from billing.errors import BillingError, InvalidUsageError
 from billing.metering.hour import Key
 from billing.metering.invocation import check_run_meters, new_run
+from billing.meters import METERS
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
-from billing.tables.usage import UsageRecord, set_in_hour
-from billing.usage.recording import Number, whole_number, window_start_of
+from billing.tables.usage import UsageRecord
+from billing.usage.recording import Number, count_usage, floored
 
 # A meter's formula and window cannot be changed; it can be deactivated and made anew.
 METERS_CHECKED_FOR_SECONDS = 600
@@ -48,22 +49,35 @@ class StripeMeterService:
         """Report the number of active sensors of the current UTC hour."""
         return self.report_active_sensors_with_timestamp(organization_id, sensor_count, clock.utc_now())
 
-    def report_reading_volume(self, organization_id: str, reading_count: Number) -> ReportResult:
-        """Report the total of the current UTC hour's readings so far. For increments use `record_readings`."""
-        return self._report(organization_id, "temperature_readings", reading_count, clock.utc_now())
+    def report_reading_volume(
+        self, organization_id: str, reading_count: Number, *, request_token: str | None = None
+    ) -> ReportResult:
+        """Add readings to the current UTC hour and report its total: 10 and then 10 are 20.
+
+        The same `request_token` again within ten minutes adds nothing; without one, a repetition counts again.
+        """
+        return self._report(organization_id, "temperature_readings", reading_count, clock.utc_now(), request_token)
 
     def report_active_sensors_with_timestamp(
         self, organization_id: str, sensor_count: Number, timestamp: datetime | float
     ) -> ReportResult:
-        """Report the number of active sensors of the UTC hour that `timestamp` (or Unix seconds) lies in."""
+        """Report the number of active sensors of the UTC hour that `timestamp` (or Unix seconds) lies in.
+
+        The number with the latest timestamp of the hour stands: one that comes late is not recorded over it.
+        """
         return self._report(organization_id, "active_sensors", sensor_count, timestamp)
 
     def _report(
-        self, organization_id: str, event_name: str, number: Number, timestamp: datetime | float
+        self,
+        organization_id: str,
+        event_name: str,
+        number: Number,
+        timestamp: datetime | float,
+        request_token: str | None = None,
     ) -> ReportResult:
+        meter = next(meter for meter in METERS if meter.event_name == event_name)
         try:
-            window_start = window_start_of(organization_id, _moment(timestamp))
-            set_in_hour(organization_id, window_start, event_name, whole_number(number))
+            window_start = count_usage(organization_id, meter, floored(number), _moment(timestamp), request_token)
         except BillingError as error:
             return ReportResult(success=False, error=str(error), recorded=False)
         try:
@@ -101,6 +115,8 @@ def _moment(timestamp: datetime | float) -> datetime:
     if isinstance(timestamp, datetime):
         return timestamp
     try:
+        if isinstance(timestamp, bool):
+            raise TypeError
         return clock.from_unix(timestamp)
     except (TypeError, ValueError, OverflowError, OSError):
         raise InvalidUsageError(f"The time is {timestamp!r}; it must be a datetime or Unix seconds") from None

@@ -17,15 +17,24 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import StripeNotFoundError
+from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.requests import SUMMARY_LAG
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.summaries import hourly_summaries
 from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.usage import UsageRecord, hours_between, hours_reported_since, make_unreported_due
+from billing.tables.usage import (
+    UsageRecord,
+    hours_between,
+    hours_to_look_at,
+    make_unreported_due,
+    make_visible,
+)
 from billing.telemetry import described, logger
+from billing.usage.reading import state_of
 
+METER_NAMES = frozenset(meter.event_name for meter in METERS)
 # The most hours that one page of Stripe's summaries has.
 LONGEST_SPAN = timedelta(hours=100)
 # An hour that is found wrong later than this before Stripe takes it no more would come too late for the next run.
@@ -34,13 +43,19 @@ TIME_TO_REPAIR = 2 * HOUR
 
 @dataclass(slots=True)
 class ComparisonSummary:
-    """What a comparison found; `complete` is False where the time ran out before all were compared."""
+    """What a comparison found.
+
+    `repaired` hours were made due because no run would have sent them; `damaged` ones have an attribute that cannot be
+    read. `complete` is False where the time ran out before all were compared.
+    """
 
     organizations: int = 0
     hours: int = 0
     drift_events: int = 0
     drift_units: float = 0
     made_due: int = 0
+    repaired: int = 0
+    damaged: int = 0
     failures: int = 0
     complete: bool = True
 
@@ -101,7 +116,8 @@ class Comparison:
         An organisation that used nothing is looked at too: what Stripe counts for it is drift as well.
         """
         organization_id = subscription.organization_id
-        span = _Span(self.start, self.end, list(hours_between(organization_id, self.start, self.end)), has_all=True)
+        hours = [hour for hour in hours_between(organization_id, self.start, self.end) if self._is_intact(hour)]
+        span = _Span(self.start, self.end, hours, has_all=True)
         is_subscribed = subscription.ended_at is None or subscription.ended_at > self.start
         self._compare_span(organization_id, span, {subscription.stripe_customer_id} if is_subscribed else set())
         for span in self._older_spans(organization_id):
@@ -113,7 +129,9 @@ class Comparison:
         if self.reported_since is None or oldest >= self.start:
             return
         span: list[UsageRecord] = []
-        for hour in hours_reported_since(organization_id, oldest, self.start, self.reported_since):
+        for hour in hours_to_look_at(organization_id, oldest, self.start, self.reported_since):
+            if not self._is_intact(hour) or hour.reported is None:
+                continue
             if span and parse_time(hour.window_start) >= parse_time(span[0].window_start) + LONGEST_SPAN:
                 yield _span_of(span)
                 span = []
@@ -131,6 +149,28 @@ class Comparison:
                 # A deleted customer's summaries are gone; those of the organisation's other customers are not.
                 if not isinstance(error, StripeNotFoundError) or any(map(self._is_comparable, customer_hours)):
                     self._fail(error, organization_id, stripe_customer_id=customer_id)
+
+    def _is_intact(self, hour: UsageRecord) -> bool:
+        """Say whether an hour can be compared; one that no run would send is made due, a damaged one is told."""
+        state = state_of(hour)
+        is_uncountable = state == "damaged" and hour.start is not None and not hour.due_at and not hour.refused
+        # A run refuses a count that is no number, and says so; what else is damaged it cannot write either.
+        if hour.is_hidden or state == "unreported" or (is_uncountable and hour.damaged <= METER_NAMES):
+            self._repair(hour)
+        if state == "damaged":
+            self.summary.damaged += 1
+            fields = {"organization_id": hour.organization_id, "window_start": hour.window_start}
+            logger.error("An hour is damaged", extra=fields | {"attributes": sorted(hour.damaged)})
+        return state != "damaged" and not hour.is_hidden
+
+    def _repair(self, hour: UsageRecord) -> None:
+        if not self.dry_run and not make_visible(hour):
+            return
+        self.summary.repaired += 1
+        fields = {"organization_id": hour.organization_id, "window_start": hour.window_start}
+        logger.error(
+            "No run would have sent this hour: whoever wrote it did not make it due as it must be", extra=fields
+        )
 
     def _fail(self, error: Exception, organization_id: str, **fields: str) -> None:
         self.summary.failures += 1
@@ -160,7 +200,7 @@ class Comparison:
                     message = "Stripe counts usage that was never reported to this customer"
                     self._note(message, organization_id, start, event_name, counted[start])
             for hour in hours:
-                reported = hour.reported.as_dict().get(event_name)
+                reported = (hour.reported or {}).get(event_name)
                 if reported is None and hour.refused:
                     # Stripe refuses this meter's total: sending it again would be refused again.
                     continue

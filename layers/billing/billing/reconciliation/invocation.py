@@ -50,6 +50,8 @@ def carry_out(
     if not summary.complete and reconciliation_queue_url():
         enqueue(replace(request, after=last or request.after))
     count("hours_compared", summary.hours)
+    count("hours_repaired", summary.repaired)
+    count("hours_damaged", summary.damaged)
     count("comparisons_failed", summary.failures)
     count("drift_events", summary.drift_events)
     count("drift_units", summary.drift_units)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import stripe
 
 from billing.errors import KeyReusedError, StripeNotFoundError, StripeRefusedError, StripeUnavailableError
-from billing.settings import stripe_api_base, stripe_meter_events_base
-from billing.stripe_secrets import secrets_reader
+from billing.settings import key_livemode, stripe_api_base, stripe_meter_events_base
+from billing.stripe_secrets import SecretsReader, secrets_reader
 
 # The version that the code and its simulator were written for; an upgrade of the SDK does not change it by itself.
 API_VERSION = "2026-10-28.endive"
@@ -32,23 +32,39 @@ class SessionExpiredError(StripeUnavailableError):
 class StripeGateway:
     """The SDK's client for one account. One instance serves all threads of a process.
 
-    The client is reachable only within a call, which gets it as its argument: so no call escapes the translation.
+    The client is reachable only within a call, which gets it as its argument: so no call escapes the translation. It
+    is made with the key that `secrets` have now, so that a rotated key is in use as soon as it is known; one that
+    Stripe no longer accepts is looked up anew.
     """
 
-    def __init__(self, api_key: str, api_base: str = "", meter_events_base: str = "") -> None:
-        addresses: dict[str, str] = {}
-        if api_base:
-            addresses["api"] = api_base
-        if meter_events_base:
-            addresses["meter_events"] = meter_events_base
-        self._client = stripe.StripeClient(
+    def __init__(self, secrets: SecretsReader, api_base: str = "", meter_events_base: str = "") -> None:
+        self._secrets = secrets
+        self._addresses = {"api": api_base, "meter_events": meter_events_base}
+        self._http_client = stripe.RequestsClient(timeout=TIMEOUT_SECONDS)
+        self._made: tuple[str, stripe.StripeClient] | None = None
+
+    def _client(self) -> stripe.StripeClient:
+        api_key, made = self._secrets.current().api_key, self._made
+        if made is None or made[0] != api_key:
+            # Two threads at once make one each, and the later one stays.
+            self._made = made = (api_key, self._client_with(api_key))
+        return made[1]
+
+    def _client_with(self, api_key: str) -> stripe.StripeClient:
+        addresses: Any = {name: address for name, address in self._addresses.items() if address}
+        return stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
-            base_addresses=addresses,  # type: ignore[arg-type]  # the SDK's TypedDict has only optional keys
+            base_addresses=addresses,
             # The SDK's own retries repeat the idempotency key, to which Stripe repeats a saved 500.
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=TIMEOUT_SECONDS),
+            http_client=self._http_client,
         )
+
+    @property
+    def livemode(self) -> bool | None:
+        """Say whether the key is of live mode; None where a key does not show it. https://docs.stripe.com/keys."""
+        return key_livemode(self._secrets.current().api_key)
 
     def once(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
         """Make one call and translate what the SDK raises. Every call to Stripe passes here.
@@ -59,7 +75,7 @@ class StripeGateway:
             StripeRefusedError: any other refusal.
         """
         try:
-            return call(self._client)
+            return self._call(call)
         except stripe.APIConnectionError as error:
             raise StripeUnavailableError("Stripe gave no response") from error
         except stripe.StripeError as error:
@@ -67,6 +83,19 @@ class StripeGateway:
         except ValueError as error:
             # The stream's response is `{}`; anything that is not JSON comes from a broken proxy, not from Stripe.
             raise StripeUnavailableError("Stripe's response is not JSON") from error
+
+    def _call(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
+        client = self._client()
+        try:
+            return call(client)
+        except stripe.AuthenticationError:
+            # A session token that has expired is no matter of the key, which stays the same then.
+            self._secrets.refreshed()
+            renewed = self._client()
+            if renewed is client:
+                raise
+            # Stripe did nothing for a key that it did not accept: the same call again is no repetition.
+            return call(renewed)
 
     def read(self, call: Callable[[stripe.StripeClient], Response]) -> Response:
         """Make a call at most three times, with exponential backoff and full jitter between.
@@ -110,7 +139,8 @@ def stripe_gateway() -> StripeGateway:
     Raises:
         ConfigurationError: there is no API key; the message names the setting.
     """
-    return StripeGateway(secrets_reader().current().api_key, stripe_api_base(), stripe_meter_events_base())
+    secrets_reader().current()
+    return StripeGateway(secrets_reader(), stripe_api_base(), stripe_meter_events_base())
 
 
 def _translated(error: stripe.StripeError) -> Exception:

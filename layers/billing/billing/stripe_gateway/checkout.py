@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 from billing.clock import from_unix
+from billing.errors import StripeRefusedError
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.objects import CheckoutSession
+from billing.telemetry import described, logger
 
 
 @cache
@@ -45,6 +47,7 @@ def create_checkout_session(
                 "mode": "subscription",
                 "customer": customer_id,
                 "client_reference_id": organization_id,
+                "metadata": {"organization_id": organization_id},
                 "line_items": line_items,
                 "subscription_data": {"metadata": {"organization_id": organization_id}},
                 "success_url": success_url,
@@ -54,6 +57,29 @@ def create_checkout_session(
         )
     ).to_dict()
     return CheckoutSession(session["id"], session["url"], from_unix(session["expires_at"]))
+
+
+def expire_older_sessions(gateway: StripeGateway, organization_id: str, customer_id: str, session_id: str) -> None:
+    """End the customer's open sessions that are older than this one: two that are both paid would bill usage twice.
+
+    Of sessions that are opened at the same moment exactly the newest stays open, whoever comes first here.
+    Source: https://docs.stripe.com/api/checkout/sessions/expire
+    """
+    params = {"customer": customer_id, "status": "open", "limit": 100}
+    newer = True
+    for session in gateway.pages("/v1/checkout/sessions", params):
+        if session["id"] == session_id:
+            newer = False  # the list has the newest first
+        elif not newer and session["client_reference_id"] == organization_id:
+            _expire(gateway, session["id"])
+
+
+def _expire(gateway: StripeGateway, session_id: str) -> None:
+    try:
+        gateway.once(lambda client: client.v1.checkout.sessions.expire(session_id))
+    except StripeRefusedError as error:
+        # Paid or ended meanwhile: where two are paid, the webhook tells that both bill the same meter.
+        logger.warning("A checkout session could not be ended", extra=described(error))
 
 
 def create_portal_session(gateway: StripeGateway, customer_id: str, return_url: str, idempotency_key: str) -> str:

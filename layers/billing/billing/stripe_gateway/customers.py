@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from billing.errors import StripeNotFoundError
+from billing.errors import StripeNotFoundError, StripeRefusedError
 from billing.stripe_gateway.calls import StripeGateway
+from billing.telemetry import described, logger
 
 
 def find_customer(gateway: StripeGateway, organization_id: str, created_since: datetime | None = None) -> str | None:
     """Return a customer whose metadata names the organisation, or None.
 
     Stripe's search does not see what was made in the past minute; with `created_since`, all customers made since
-    then are looked at as well. Source: https://docs.stripe.com/search#data-freshness
+    then are looked at as well. It ignores case, so that what it finds is compared here; and it is refused to accounts
+    in India, where nothing is found by it. Source: https://docs.stripe.com/search
     """
     if created_since is not None:
         params = {"created": {"gte": int(created_since.timestamp())}, "limit": 100}
         for item in gateway.pages("/v1/customers", params):
-            if (item.get("metadata") or {}).get("organization_id") == organization_id:
+            if _names(item, organization_id):
                 return str(item["id"])
     quoted = organization_id.replace("\\", "\\\\").replace("'", "\\'")
-    customers = gateway.read(
-        lambda client: client.v1.customers.search({"query": f"metadata['organization_id']:'{quoted}'", "limit": 1})
-    )
-    return str(customers.data[0].id) if customers.data else None
+    query: Any = {"query": f"metadata['organization_id']:'{quoted}'", "limit": 100}
+    try:
+        found = gateway.read(lambda client: list(client.v1.customers.search(query).auto_paging_iter()))
+    except StripeRefusedError as error:
+        # For 24 hours the idempotency key finds what was created all the same.
+        logger.warning("Stripe refuses to search for customers", extra=described(error))
+        return None
+    return next((str(each.id) for each in found if _names(each.to_dict(), organization_id)), None)
+
+
+def _names(customer: Mapping[str, Any], organization_id: str) -> bool:
+    return (customer.get("metadata") or {}).get("organization_id") == organization_id
 
 
 def create_customer(gateway: StripeGateway, organization_id: str, idempotency_key: str) -> str:

@@ -12,7 +12,11 @@ from billing.clock import from_unix
 
 @dataclass(frozen=True, slots=True)
 class StripeSubscription:
-    """A subscription as Stripe has it now."""
+    """A subscription as Stripe has it now.
+
+    `meters` are the event names of our meters that it sells, in order; the period is that of the item which sells one
+    of them and ends first, for items may have different periods.
+    """
 
     subscription_id: str
     customer_id: str
@@ -25,11 +29,23 @@ class StripeSubscription:
     cancel_at_period_end: bool
     ended_at: datetime | None
     price_ids: tuple[str, ...]
+    meters: tuple[str, ...] = ()
+    cancel_at: datetime | None = None
 
     @property
     def is_living(self) -> bool:
         """Say whether it can still bill; https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses."""
         return self.status not in ("canceled", "incomplete_expired")
+
+    @property
+    def bills(self) -> bool:
+        """Say whether Stripe invoices it now, and expects the invoice to be paid."""
+        return self.status in ("active", "trialing", "past_due")
+
+    @property
+    def has_begun(self) -> bool:
+        """Say whether its checkout was finished: as long as the first payment is open it sells nothing."""
+        return self.status not in ("incomplete", "incomplete_expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +78,25 @@ def id_of(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def read_subscription(item: Mapping[str, Any]) -> StripeSubscription:
-    """Read a subscription; its period is on its items.
+def meter_ids_of(item: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the meters by which a subscription bills, ours and others."""
+    return {meter_id for line in item["items"]["data"] if (meter_id := _meter_id(line)) is not None}
+
+
+def _meter_id(line: Mapping[str, Any]) -> str | None:
+    price = line.get("price") or {}
+    return id_of((price.get("recurring") or {}).get("meter"))
+
+
+def read_subscription(item: Mapping[str, Any], event_names: Mapping[str, str]) -> StripeSubscription:
+    """Read a subscription; its period is on its items. `event_names` has our meters' event names by Stripe's id.
 
     Source: https://docs.stripe.com/api/subscription_items/object
     """
     lines = item["items"]["data"]
-    starts = [line["current_period_start"] for line in lines if line.get("current_period_start") is not None]
-    ends = [line["current_period_end"] for line in lines if line.get("current_period_end") is not None]
+    metered = [line for line in lines if _meter_id(line) in event_names]
+    periods = [line for line in metered or lines if line.get("current_period_end") is not None]
+    period: Mapping[str, Any] = min(periods, key=lambda line: line["current_period_end"], default={})
     return StripeSubscription(
         subscription_id=item["id"],
         customer_id=id_of(item["customer"]) or "",
@@ -77,11 +104,13 @@ def read_subscription(item: Mapping[str, Any]) -> StripeSubscription:
         status=item["status"],
         created=item["created"],
         started_at=from_unix(item.get("start_date") or item["created"]),
-        current_period_start=_seconds(min(starts, default=None)),
-        current_period_end=_seconds(max(ends, default=None)),
+        current_period_start=_seconds(period.get("current_period_start")),
+        current_period_end=_seconds(period.get("current_period_end")),
         cancel_at_period_end=bool(item.get("cancel_at_period_end")),
         ended_at=_seconds(item.get("ended_at")),
         price_ids=tuple(sorted(line["price"]["id"] for line in lines if line.get("price"))),
+        meters=tuple(sorted({event_names[str(_meter_id(line))] for line in metered})),
+        cancel_at=_seconds(item.get("cancel_at")),
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.subscriptions import SubscriptionRecord, is_at_version
 from billing.tables.table import Table, TimeAttribute, connection, is_overtaken
 
 
@@ -35,10 +34,20 @@ def organization_with_customer(stripe_customer_id: str) -> str | None:
     A record that was last written before there was this table has no items here: the index shows its customer.
     """
     try:
-        return CustomerRecord.get(stripe_customer_id, consistent_read=True).organization_id
+        record = CustomerRecord.get(stripe_customer_id, consistent_read=True)
+        return None if record.damaged else record.organization_id
     except CustomerRecord.DoesNotExist:
         records = SubscriptionRecord.by_customer.query(stripe_customer_id)
         return min((record.organization_id for record in records), default=None)
+
+
+def customers_by_organization() -> dict[str, set[str]]:
+    """Return the customers of every organisation that has, or had, one: the whole table is read."""
+    found: dict[str, set[str]] = {}
+    for record in CustomerRecord.scan():
+        if not record.damaged:
+            found.setdefault(record.organization_id, set()).add(record.stripe_customer_id)
+    return found
 
 
 def is_anothers(stripe_customer_id: str, organization_id: str) -> bool:
@@ -52,9 +61,10 @@ def claim_customers(
     """Make customers the organisation's as a part of a transaction, which fails where another has one of them."""
     is_free = CustomerRecord.stripe_customer_id.does_not_exist()
     is_its_own = CustomerRecord.organization_id == organization_id
+    is_damaged = ~CustomerRecord.organization_id.is_type()  # it names nobody any more
     for stripe_customer_id in stripe_customer_ids:
         record = CustomerRecord(stripe_customer_id, organization_id=organization_id, claimed_at=now)
-        transaction.save(record, condition=is_free | is_its_own)
+        transaction.save(record, condition=is_free | is_its_own | is_damaged)
 
 
 def link_customer(
@@ -66,11 +76,9 @@ def link_customer(
     customer's subscriptions as well. `fetched_at` ends: what is stored was fetched without this customer, and an event
     of its subscriptions must not be taken as covered by it. A record that this makes has version 0.
     """
-    is_as_read: Any = SubscriptionRecord.version.does_not_exist()  # nobody has written the record since
-    version = 0
-    if before is not None and before.version is not None:
-        is_as_read = SubscriptionRecord.version == before.version
-        version = int(before.version) + 1
+    written_version = before.version if before is not None else None
+    version = 0 if written_version is None else int(written_version) + 1
+    is_as_read = is_at_version(written_version)  # nobody has written the record since
     try:
         with TransactWrite(connection=connection()) as transaction:
             transaction.update(

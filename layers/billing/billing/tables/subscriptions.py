@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from pynamodb.attributes import (
+    Attribute,
     BooleanAttribute,
     ListAttribute,
     NumberAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
+from pynamodb.constants import LIST
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
+from billing.metered_subscriptions import MeteredSubscription, from_attribute_values, to_attribute_values
 from billing.tables.table import Table, TimeAttribute
 
 # Into how many parts a scan is cut; the same number as there are shards of due hours.
@@ -32,15 +36,49 @@ class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
     stripe_customer_id = UnicodeAttribute(hash_key=True)
 
 
+class MeteredSubscriptionsAttribute(Attribute[Sequence[MeteredSubscription]]):
+    """Subscriptions that sell usage, the one that is followed first."""
+
+    attr_type = LIST
+
+    def serialize(self, value: Sequence[MeteredSubscription]) -> list[dict[str, Any]]:
+        """Write the subscriptions; see `billing.metered_subscriptions`."""
+        return to_attribute_values(value)
+
+    def deserialize(self, value: Sequence[dict[str, Any]]) -> tuple[MeteredSubscription, ...]:
+        """Read the subscriptions; see `billing.metered_subscriptions`."""
+        return from_attribute_values(value)
+
+
+# More writes than a record can have had.
+ABSURD_VERSION = 10**15
+
+
+class VersionAttribute(NumberAttribute):
+    """A number of writes."""
+
+    def deserialize(self, value: str) -> float:
+        """Read the number.
+
+        Raises:
+            ValueError: no record can have been written so often.
+        """
+        version = float(value)
+        if not 0 <= version < ABSURD_VERSION:
+            raise ValueError(f"{value} is no number of writes")
+        return version
+
+
 class SubscriptionRecord(Table):
     """One organisation's subscription.
 
-    `version` counts the writes that came from Stripe. `customer_ids` are all customers the organisation has had here,
-    so that a subscription of an earlier one is still seen; `customers_claimed` is there where each of them has its item
-    in CustomersTable, as in all records but those from before that table. `rearm_from` is there between the write that
-    made a customer or subscription known and the moment the refused hours since then have become due again.
-    `fetched_from` is the version that was there when the last fetch began; `refreshing_since` (Unix seconds) is there
-    while one goes on.
+    `metered_subscriptions` are all that sell our meters, or sold them in the past 35 days: from them metering knows to
+    whom an hour is billed. `version` counts the writes that came from Stripe. `customer_ids` are all customers the
+    organisation has had here, so that a subscription of an earlier one is still seen; `customers_claimed` is there
+    where each of them has its item in CustomersTable, as in all records but those from before that table. `rearm_from`
+    is there between the write that made a customer or subscription known and the moment the refused hours since then
+    have become due again. `fetched_from` is the version that was there when the last fetch began; `refreshing_since`
+    (Unix seconds) is there while one goes on.
     """
 
     class Meta:
@@ -56,16 +94,18 @@ class SubscriptionRecord(Table):
     status = UnicodeAttribute(null=True)
     current_period_start = TimeAttribute(null=True)
     current_period_end = TimeAttribute(null=True)
+    cancel_at = TimeAttribute(null=True)
     cancel_at_period_end = BooleanAttribute(null=True)
     started_at = TimeAttribute(null=True)
     ended_at = TimeAttribute(null=True)
     price_ids = ListAttribute(of=UnicodeAttribute, null=True)
     customer_ids = UnicodeSetAttribute(null=True)
     customers_claimed = BooleanAttribute(null=True)
+    metered_subscriptions = MeteredSubscriptionsAttribute(null=True)
     fetched_at = TimeAttribute(null=True)
     fetched_from = NumberAttribute(null=True)
     refreshing_since = NumberAttribute(null=True)
-    version = NumberAttribute(null=True)
+    version = VersionAttribute(null=True)
     last_event_id = UnicodeAttribute(null=True)
     rearm_from = TimeAttribute(null=True)
     created_at = TimeAttribute(null=True)
@@ -80,6 +120,15 @@ class SubscriptionRecord(Table):
             return cls.get(organization_id, consistent_read=consistent)
         except cls.DoesNotExist:
             return None
+
+
+def is_at_version(version: float | None) -> Any:
+    """Return the condition that nobody has written a record since it had this version; None: none that can be read."""
+    attribute: Any = SubscriptionRecord.version
+    if version is not None:
+        return attribute == version
+    is_absurd = (attribute < 0) | (attribute >= ABSURD_VERSION)
+    return attribute.does_not_exist() | ~attribute.is_type() | is_absurd
 
 
 def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[SubscriptionRecord]:

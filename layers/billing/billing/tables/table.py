@@ -1,17 +1,18 @@
-"""What the three tables share: one DynamoDB client, and names that come from the environment."""
+"""What the tables share: one DynamoDB client, and names that come from the environment."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import Attribute
 from pynamodb.connection import Connection, TableConnection
-from pynamodb.constants import STRING
-from pynamodb.exceptions import PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.constants import MAP, NULL, STRING
+from pynamodb.exceptions import AttributeDeserializationError, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.models import Model
 
 from billing.clock import format_time, parse_time
@@ -110,9 +111,29 @@ def is_overtaken(error: PynamoDBException) -> bool:
 
 
 class Table(Model):
-    """A PynamoDB model whose table is named by an environment variable, read at first use."""
+    """A PynamoDB model whose table is named by an environment variable, read at first use.
+
+    An attribute that another writer has damaged is read as if it were not there, and named in `damaged`: one item never
+    stops a query. Whoever reads decides what it is worth without that attribute.
+    """
 
     environment_variable: ClassVar[str]
+    damaged: frozenset[str] = frozenset()
+
+    @classmethod
+    def _instantiate(cls, attribute_values: dict[str, dict[str, Any]]) -> Self:
+        # As PynamoDB's own, but for the `except`.
+        item, damaged = cls(_user_instantiated=False), set()
+        for name, attribute in cls.get_attributes().items():
+            value = attribute_values.get(attribute.attr_name)
+            if not value or NULL in value:
+                continue
+            try:
+                setattr(item, name, attribute.deserialize(attribute.get_value(value)))
+            except (AttributeDeserializationError, ValueError, TypeError, KeyError, AttributeError):
+                damaged.add(attribute.attr_name)
+        item.damaged = frozenset(damaged)
+        return item
 
     @classmethod
     def name(cls) -> str:
@@ -162,3 +183,21 @@ class TimeAttribute(Attribute[datetime]):
     def deserialize(self, value: str) -> datetime:
         """Read the moment; see `billing.clock.parse_time`."""
         return parse_time(value)
+
+
+class TotalsAttribute(Attribute[Mapping[str, int]]):
+    """Whole numbers by the name of a meter's event."""
+
+    attr_type = MAP
+
+    def serialize(self, value: Mapping[str, int]) -> dict[str, dict[str, str]]:
+        """Write the numbers as DynamoDB's map."""
+        return {name: {"N": str(number)} for name, number in value.items()}
+
+    def deserialize(self, value: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+        """Read the numbers.
+
+        Raises:
+            KeyError, ValueError: one of them is no whole number.
+        """
+        return {name: int(number["N"]) for name, number in value.items()}

@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.operand import Path
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.transactions import TransactWrite
 
-from billing.clock import HOUR, format_time, parse_time
-from billing.tables.table import Table, TimeAttribute, connection
+from billing.clock import HOUR, format_time, hour_of, parse_time
+from billing.errors import InvalidUsageError
+from billing.tables.table import Table, TimeAttribute, TotalsAttribute, connection, error_code
 
 SHARDS = 16
 
@@ -58,18 +61,35 @@ class UsageRecord(Table):
     due_shard = NumberAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
     version = NumberAttribute(null=True)
-    reported: MapAttribute[str, Any] = MapAttribute(null=True)
-    reported_under: MapAttribute[str, Any] = MapAttribute(null=True)
+    reported = TotalsAttribute(null=True)
+    reported_under = TotalsAttribute(null=True)
     reported_to = UnicodeAttribute(null=True)
     reported_at = TimeAttribute(null=True)
     revision = NumberAttribute(null=True)
-    sending: MapAttribute[str, Any] = MapAttribute(null=True)
+    sending = TotalsAttribute(null=True)
     sending_since = TimeAttribute(null=True)
     doubt_until = TimeAttribute(null=True)
     others_until = TimeAttribute(null=True)
     refused = UnicodeAttribute(null=True)
 
     due = DueIndex()
+
+    @property
+    def start(self) -> datetime | None:
+        """Return when the hour starts; None where its key is not the start of a UTC hour."""
+        try:
+            start = parse_time(self.window_start)
+        except ValueError:
+            return None
+        return start if hour_of(start) == start else None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Say whether the hour is due where no run looks: under another time than its end, or in a wrong shard."""
+        if self.due_at is None and self.due_shard is None:
+            return False
+        is_listed = self.due_at is not None and self.due_shard == shard_of(self.organization_id)
+        return not is_listed or (self.start is not None and str(self.due_at) > end_of(self.window_start))
 
     def counted(self, event_name: str) -> float | None:
         """Return what was counted of a meter; None where nothing was."""
@@ -107,19 +127,43 @@ def add_to_hour(organization_id: str, window_start: str, event_name: str, amount
     DynamoDB remembers the token of a transaction, which a plain `ADD` has not: a lost response, and the client's own
     retry, would count twice.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+
+    Raises:
+        InvalidUsageError: the token came before with another amount, or what the hour has is no number.
     """
     token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization_id} {window_start} {event_name} {request_token}"))
-    with TransactWrite(connection=connection(), client_request_token=token) as transaction:
-        transaction.update(
-            UsageRecord(organization_id, window_start),
-            actions=[_count_of(event_name).add(amount), *_due_actions(organization_id, window_start)],
-        )
+    try:
+        with TransactWrite(connection=connection(), client_request_token=token) as transaction:
+            transaction.update(
+                UsageRecord(organization_id, window_start),
+                actions=[_count_of(event_name).add(amount), *_due_actions(organization_id, window_start)],
+            )
+    except TransactWriteError as error:
+        if error_code(error) == "IdempotentParameterMismatchException":
+            text = "The request_token came before with another number: use one for each increment"
+            raise InvalidUsageError(text) from error
+        codes = {error_code(error), *(reason.code for reason in error.cancellation_reasons if reason)}
+        if codes & {"ValidationError", "ValidationException"}:
+            text = f"The hour {window_start} of {organization_id} is damaged: its {event_name} is no number to add to"
+            raise InvalidUsageError(text) from error
+        raise
 
 
-def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int) -> None:
-    """Set a count and make its hour due."""
+def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int, at: datetime) -> None:
+    """Set a count that was true `at` a moment, and make its hour due; nothing where a later one stands.
+
+    `active_sensors_at` (and so on) remembers the moment, in whole seconds; of two in one second the newer call stands.
+    """
+    moment = Path([f"{event_name}_at"])  # a list: a dot in a name is no step into a map
+    # Another number of the hour is of a later moment; a moment that another writer has damaged is none.
+    is_newest = moment.does_not_exist() | (moment <= format_time(at)) | ~moment.is_type("S")
     UsageRecord(organization_id, window_start).update_if(
-        [_count_of(event_name).set(number), *_due_actions(organization_id, window_start)]
+        [
+            _count_of(event_name).set(number),
+            moment.set(format_time(at)),
+            *_due_actions(organization_id, window_start),
+        ],
+        is_newest,
     )
 
 
@@ -134,17 +178,21 @@ def hours_between(organization_id: str, start: datetime, end: datetime) -> Itera
             yield record
 
 
-def hours_reported_since(
+def hours_to_look_at(
     organization_id: str, start: datetime, end: datetime, reported_since: datetime
 ) -> Iterator[UsageRecord]:
-    """Yield an organisation's hours from `start` up to, not including, `end` that were reported then or later.
+    """Yield an organisation's hours from `start` up to, not including, `end` of which something may be wrong.
 
+    They were reported at that moment or later; or are due, perhaps where no run looks; or nothing became of them.
     DynamoDB reads, and bills, all hours in between; not consistently, at half the price.
     """
+    was_reported_late = UsageRecord.reported_at >= reported_since
+    is_due = UsageRecord.due_at.exists() | UsageRecord.due_shard.exists()
+    came_to_nothing = UsageRecord.reported.does_not_exist() & UsageRecord.refused.does_not_exist()
     yield from UsageRecord.query(
         organization_id,
         UsageRecord.window_start.between(format_time(start), format_time(end - timedelta(seconds=1))),
-        filter_condition=UsageRecord.reported_at >= reported_since,
+        filter_condition=was_reported_late | is_due | came_to_nothing,
     )
 
 
@@ -164,6 +212,14 @@ def make_refused_due(record: UsageRecord) -> bool:
     return record.update_if(
         [*_due_actions(record.organization_id, record.window_start), UsageRecord.refused.remove()],
         is_as_refused,
+    )
+
+
+def make_visible(record: UsageRecord) -> bool:
+    """Make an hour due where runs look; False where anybody in metering, or a writer of usage, has been there since."""
+    is_as_read = UsageRecord.due_at.does_not_exist() if record.due_at is None else UsageRecord.due_at == record.due_at
+    return record.update_if(
+        _due_actions(record.organization_id, record.window_start), is_at_version(record.version) & is_as_read
     )
 
 

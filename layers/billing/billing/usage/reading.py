@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from billing.metered_subscriptions import MeteredSubscription, covering
 from billing.meters import METERS, Formula
+from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
 
-State = Literal["due", "refused", "reported", "unreported"]
+State = Literal["due", "refused", "reported", "unreported", "damaged"]
 Number = int | float
 
 
@@ -21,7 +23,9 @@ class HourOfUsage:
 
     `state`: `due` = a run sends it once it has ended; `refused` = it cannot be billed, and `reason` says why;
     `reported` = Stripe has these totals; `unreported` = Stripe has other totals and no run will send these, because
-    whoever wrote the count did not make the hour due.
+    whoever wrote the count did not make the hour due; `damaged` = an attribute that `reason` names cannot be read.
+    `not_sold` are the meters that were counted and that the subscription of the hour does not sell: Stripe has their
+    totals and bills them only where a price is added before the period ends.
     """
 
     window_start: str
@@ -30,15 +34,20 @@ class HourOfUsage:
     reported: Mapping[str, int]
     reason: str | None
     reported_at: datetime | None
+    not_sold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MeterTotal:
-    """A meter's total over a range, as Stripe aggregates it: the hours' sum, or the last hour's number."""
+    """A meter's total over a range, as Stripe aggregates it: the hours' sum, or the last hour's number.
+
+    `not_sold` is the part of `counted` that no subscription sells.
+    """
 
     formula: Formula
     counted: Number
     reported: int
+    not_sold: Number
 
 
 def usage_between(organization_id: str, start: datetime, end: datetime) -> list[HourOfUsage]:
@@ -46,7 +55,9 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
 
     Hours without usage are left out.
     """
-    return [_hour(record) for record in hours_between(organization_id, start, end)]
+    record = SubscriptionRecord.of(organization_id)
+    subscriptions = (record.metered_subscriptions if record is not None else None) or ()
+    return [_hour(hour, subscriptions) for hour in hours_between(organization_id, start, end)]
 
 
 def totals(hours: Sequence[HourOfUsage]) -> dict[str, MeterTotal]:
@@ -55,34 +66,57 @@ def totals(hours: Sequence[HourOfUsage]) -> dict[str, MeterTotal]:
     for meter in METERS:
         counted = [hour.counted[meter.event_name] for hour in hours if meter.event_name in hour.counted]
         reported = [hour.reported[meter.event_name] for hour in hours if meter.event_name in hour.reported]
+        not_sold = [
+            hour.counted[meter.event_name] * (meter.event_name in hour.not_sold)
+            for hour in hours
+            if meter.event_name in hour.counted
+        ]
         if meter.formula == "last":
-            counted, reported = counted[-1:], reported[-1:]
-        result[meter.event_name] = MeterTotal(meter.formula, sum(counted), sum(reported))
+            counted, reported, not_sold = counted[-1:], reported[-1:], not_sold[-1:]
+        result[meter.event_name] = MeterTotal(meter.formula, sum(counted), sum(reported), sum(not_sold))
     return result
 
 
-def _hour(record: UsageRecord) -> HourOfUsage:
+def _hour(record: UsageRecord, subscriptions: Sequence[MeteredSubscription]) -> HourOfUsage:
     counted = {meter.event_name: count for meter in METERS if (count := record.counted(meter.event_name)) is not None}
-    reported = {name: int(total) for name, total in (record.reported.as_dict() if record.reported else {}).items()}
+    reported = dict(record.reported or {})
+    state = state_of(record)
     return HourOfUsage(
         window_start=record.window_start,
-        state=_state(record, counted, reported),
+        state=state,
         counted=counted,
         reported=reported,
-        reason=record.refused,
+        reason=_damage(record) if state == "damaged" else record.refused,
         reported_at=record.reported_at,
+        not_sold=_not_sold(record, subscriptions) if state != "refused" else (),
     )
 
 
-def _state(record: UsageRecord, counted: Mapping[str, Number], reported: Mapping[str, int]) -> State:
+def _damage(record: UsageRecord) -> str:
+    return ", ".join(sorted(record.damaged)) + " cannot be read" if record.damaged else "window_start is no UTC hour"
+
+
+def _not_sold(record: UsageRecord, subscriptions: Sequence[MeteredSubscription]) -> tuple[str, ...]:
+    subscription = covering(subscriptions, record.start) if record.start is not None else None
+    if subscription is None:
+        return ()
+    names = (meter.event_name for meter in METERS)
+    return tuple(name for name in names if (record.counted(name) or 0) > 0 and name not in subscription.meters)
+
+
+def state_of(record: UsageRecord) -> State:
+    """Say what becomes of an hour; see `HourOfUsage`."""
+    if record.damaged or record.start is None:
+        return "damaged"
     if record.due_at:
         return "due"
     if record.refused:
         return "refused"
+    reported = record.reported or {}
     for meter in METERS:
-        name = meter.event_name
+        name, count = meter.event_name, record.counted(meter.event_name)
         # A count that was removed after it was reported is a total of zero, as in metering's plan.
-        to_report = max(0, math.floor(counted.get(name, 0)))
-        if (name in counted or name in reported) and reported.get(name) != to_report:
+        to_report = max(0, math.floor(count or 0))
+        if (count is not None or name in reported) and reported.get(name) != to_report:
             return "unreported"
     return "reported"

@@ -8,9 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing import clock
+from billing.clock import format_time, hour_of
 from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
-from billing.stripe_limits import FUTURE_USAGE, LARGEST_VALUE
+from billing.organizations import check_organization_id
+from billing.stripe_limits import FUTURE_USAGE, LARGEST_VALUE, OLDEST_USAGE
 from billing.tables.usage import add_to_hour, set_in_hour
 
 Number = int | float | Decimal
@@ -22,22 +24,19 @@ def record_usage(
     """Record usage of any meter in the UTC hour that `at` lies in.
 
     The number is added to a `sum` meter; the same `request_token` (a message id, say) again within ten minutes adds
-    nothing. It replaces the number of a `last` meter: the one that is recorded last stands. The hour becomes due, also
-    where it was reported long ago.
+    nothing. Of a `last` meter's numbers the one with the latest `at` in the hour stands, in whatever order they come.
+    The hour becomes due, also where it was reported long ago.
 
     Raises:
-        InvalidUsageError: no such meter, no organisation, no number, an increment that is not above zero, a moment
-            without time zone or more than five minutes in the future. Nothing was written.
+        InvalidUsageError: no such meter, no organisation's id, no whole number, an increment that is not above zero, a
+            number below zero, a moment without time zone, more than five minutes in the future or older than 35 days,
+            a `request_token` that came before with another number. Nothing was written.
     """
-    is_sum = _meter_named(event_name).formula == "sum"
-    whole = whole_number(number)
-    if is_sum and whole <= 0:
-        raise InvalidUsageError(f"count is {number}; it must be above zero")
-    window_start = window_start_of(organization_id, at)
-    if is_sum:
-        add_to_hour(organization_id, window_start, event_name, whole, request_token or uuid.uuid4().hex)
-    else:
-        set_in_hour(organization_id, window_start, event_name, whole)
+    meter = _meter_named(event_name)
+    whole = _whole_number(number)
+    if meter.formula == "sum" and whole <= 0:
+        raise InvalidUsageError(f"The count is {number}; an increment must be above zero")
+    count_usage(organization_id, meter, whole, at, request_token)
 
 
 def record_readings(
@@ -52,33 +51,60 @@ def record_active_sensors(organization_id: str, count: Number, at: datetime) -> 
     record_usage(organization_id, "active_sensors", count, at)
 
 
-def whole_number(number: Number) -> int:
-    """Return a count as metering sends it to Stripe: whole, rounded down, not below zero.
+def count_usage(organization_id: str, meter: Meter, whole: int, at: datetime, request_token: str | None) -> str:
+    """Count a whole number in its hour, as the meter's formula says; return the start of the hour.
+
+    Raises:
+        InvalidUsageError: as `record_usage`, of the organisation, the moment and the token; or the hour is damaged.
+    """
+    check_organization_id(organization_id)
+    window_start = format_time(hour_of(_moment(at)))
+    if meter.formula == "last":
+        set_in_hour(organization_id, window_start, meter.event_name, whole, at)
+    else:
+        add_to_hour(organization_id, window_start, meter.event_name, whole, request_token or uuid.uuid4().hex)
+    return window_start
+
+
+def floored(number: Number) -> int:
+    """Return a number as metering sends it to Stripe: whole, rounded down, not below zero.
 
     Raises:
         InvalidUsageError: it is no number, or has more than 15 digits.
     """
-    if isinstance(number, bool) or not isinstance(number, int | float | Decimal) or not math.isfinite(number):
-        raise InvalidUsageError(f"The count is {number!r}; it must be a number")
-    whole = max(0, math.floor(number))
+    whole = max(0, math.floor(_finite(number)))
     if whole > LARGEST_VALUE:
         raise InvalidUsageError("The count has more than 15 digits, which Stripe refuses")
     return whole
 
 
-def window_start_of(organization_id: str, moment: datetime) -> str:
-    """Return the start of the UTC hour that a moment lies in, as the table has it.
+def _whole_number(number: Number) -> int:
+    whole = floored(number)
+    if number != whole:
+        raise InvalidUsageError(f"The count is {number}; it must be a whole number, not below zero")
+    return whole
 
-    Raises:
-        InvalidUsageError: there is no organisation, no time zone, or the moment lies in the future.
-    """
-    if not isinstance(organization_id, str) or not organization_id:
-        raise InvalidUsageError("The organization_id is empty")
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
+
+def _finite(number: Number) -> Number:
+    is_number = isinstance(number, int | float | Decimal) and not isinstance(number, bool)
+    # An integer is finite, also one that no float can hold; a signalling NaN raises when it is compared.
+    is_finite = is_number and (isinstance(number, int) or Decimal(number).is_finite())
+    if not is_finite:
+        raise InvalidUsageError(f"The count is {number!r}; it must be a number")
+    return number
+
+
+def _moment(at: datetime) -> datetime:
+    if not isinstance(at, datetime) or at.tzinfo is None:
         raise InvalidUsageError("The time has no time zone; any of 24 hours could be meant")
-    if moment > clock.utc_now() + FUTURE_USAGE:
-        raise InvalidUsageError(f"The time {clock.format_time(moment)} lies in the future")
-    return clock.format_time(clock.hour_of(moment))
+    now = clock.utc_now()
+    if at > now + FUTURE_USAGE:
+        raise InvalidUsageError(f"The time {at.isoformat()} lies in the future")
+    if at < now - OLDEST_USAGE:
+        raise InvalidUsageError(
+            f"The time {at.isoformat()} lies more than 35 days back; Stripe takes no usage that old"
+        )
+    return at
 
 
 def _meter_named(event_name: str) -> Meter:

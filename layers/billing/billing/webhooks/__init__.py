@@ -4,9 +4,11 @@
 
     request.py       the HTTP request: the raw body and its signature, or 400
     events.py        a genuine event, and what it points at
+    choice.py        which of an organisation's subscriptions to follow
     decision.py      what to do next, decided from what was read, without I/O
-    refresh.py       what Stripe has now: the organisation's newest living subscription
+    refresh.py       what Stripe has now: all subscriptions of the organisation's customers
     ledger.py        the event's record and the subscription, read and written together
+    linking.py       what a new customer or subscription asks for: refused hours become due
     meter_errors.py  what Stripe's meters report about usage sent earlier
 
 **The promise.** Whatever the order, the repetition or the delay of deliveries, the table ends as Stripe has it.
@@ -34,6 +36,11 @@
    claimed yet, under the condition that nobody else has it. Whoever loses this race reads again, finds whose customer
    it is, and tells of the conflict. The item stays when the organisation has another customer, so that an event of any
    of them finds it.
+7. *Nobody is moved on a buyer's word.* A payment link takes `client_reference_id` from its address. It links an
+   organisation that has no customer yet; to one that has, it is told as a conflict and changes nothing. Metadata is the
+   seller's word. Of an organisation's subscriptions, those that sell one of our meters come before all others, those
+   that bill before those that do not, the newest first (`choice.choose`); all that sell usage are remembered
+   (`metered_subscriptions`), so that metering knows which of them an hour belongs to.
 
 `programs/webhook_model` searches every order of this for a hole; `tests/webhooks` lets every call of it fail.
 """

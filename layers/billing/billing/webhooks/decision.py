@@ -5,58 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from billing.clock import HOUR, from_unix, hour_of
-from billing.stripe_gateway.objects import StripeSubscription
+from billing.clock import from_unix, hour_of
+from billing.webhooks.choice import Fetched, StoredSubscription
 from billing.webhooks.events import Pointer, StripeEvent
 
 # Stripe's clock and ours may differ by less than this.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 Outcome = Literal["processed", "duplicate", "already_reflected", "ignored"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSubscription:
-    """An organisation's record as it was read; its attributes are those of `tables.subscriptions`."""
-
-    organization_id: str
-    stripe_customer_id: str | None = None
-    stripe_subscription_id: str | None = None
-    status: str | None = None
-    current_period_start: datetime | None = None
-    current_period_end: datetime | None = None
-    cancel_at_period_end: bool | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    price_ids: Collection[str] | None = None
-    customer_ids: Collection[str] | None = None
-    customers_claimed: bool | None = None
-    fetched_at: datetime | None = None
-    fetched_from: float | None = None
-    refreshing_since: float | None = None
-    version: float | None = None
-    last_event_id: str | None = None
-    rearm_from: datetime | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What a refresh found out: the subscription to follow, and when it began to ask.
-
-    `all_subscriptions` are those of all `customer_ids` that the organisation has had, ended ones too.
-    """
-
-    subscription: StripeSubscription
-    all_subscriptions: Sequence[StripeSubscription]
-    customer_ids: Collection[str]
-    fetched_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,36 +90,18 @@ def is_covered(event: StripeEvent, pointer: Pointer, record: StoredSubscription 
     It was, where the fetch began a minute after Stripe created the event; or where the fetch began from a version that
     is newer than `seen`.
     """
-    if record is None or record.fetched_at is None or pointer.customer_id not in (record.customer_ids or ()):
+    if record is None or record.is_damaged or record.fetched_at is None:
+        return False
+    if pointer.customer_id not in (record.customer_ids or ()):
         return False
     if seen is not None and record.fetched_from is not None and record.fetched_from > seen:
         return True
     return event.created is not None and record.fetched_at - CLOCK_TOLERANCE >= from_unix(event.created)
 
 
-def newest_living(subscriptions: Iterable[StripeSubscription]) -> StripeSubscription:
-    """Return the newest subscription that can bill; else the newest that may yet, else the newest of the ended.
-
-    A second checkout whose first payment is open (`incomplete`) does not hide the subscription that is being used.
-    """
-
-    def rank(subscription: StripeSubscription) -> tuple[int, int, str]:
-        living = 0 if not subscription.is_living else 1 if subscription.status == "incomplete" else 2
-        return living, subscription.created, subscription.subscription_id
-
-    return max(subscriptions, key=rank)
-
-
 def version_of(record: StoredSubscription | None) -> int:
     """Return the record's version; 0 where nothing was written yet."""
     return int(record.version) if record is not None and record.version is not None else 0
-
-
-def claimed_customers(record: StoredSubscription | None) -> frozenset[str]:
-    """Return the customers of which CustomersTable says already that the organisation has them."""
-    if record is None or not record.customers_claimed:
-        return frozenset()
-    return frozenset(record.customer_ids or ())
 
 
 def links_anew(before: StoredSubscription | None, fetched: Fetched) -> bool:
@@ -170,11 +112,19 @@ def links_anew(before: StoredSubscription | None, fetched: Fetched) -> bool:
     now = fetched.subscription
     return (
         before is None
+        or before.is_damaged
         or not set(fetched.customer_ids) <= set(before.customer_ids or ())
         or before.stripe_customer_id != now.customer_id
         or before.stripe_subscription_id != now.subscription_id
         or (before.ended_at is not None and now.ended_at is None)
+        or _covers_more(before, fetched)
     )
+
+
+def _covers_more(before: StoredSubscription, fetched: Fetched) -> bool:
+    """Say whether a subscription covers hours that none did: one that began, sells a meter now, or lives again."""
+    known = {each.subscription_id: each for each in before.metered_subscriptions or ()}
+    return any(each.covers_more_than(known.get(each.subscription_id)) for each in fetched.metered_subscriptions)
 
 
 def leaves_a_link(before: StoredSubscription | None, fetched: Fetched) -> bool:
@@ -192,8 +142,10 @@ def changes(before: StoredSubscription | None, fetched: Fetched, event_id: str |
 
     The write needs that nobody has written since `before`: so what is as it was before need not be written.
     """
+    as_it_was = None if before is not None and before.is_damaged else before
+    unchanged = {name for name, value in _attributes(fetched).items() if as_it_was and getattr(before, name) == value}
     values: dict[str, Any] = {
-        **{name: value for name, value in _attributes(fetched).items() if getattr(before, name, None) != value},
+        **{name: value for name, value in _attributes(fetched).items() if name not in unchanged},
         "fetched_at": fetched.fetched_at,
         "fetched_from": version_of(before),
         "refreshing_since": None,
@@ -215,15 +167,6 @@ def _rearm_from(before: StoredSubscription | None, fetched: Fetched) -> datetime
     return since if before is None or before.rearm_from is None else min(since, before.rearm_from)
 
 
-def was_subscribed(window_start: datetime, fetched: Fetched) -> bool:
-    """Say whether the organisation had a subscription in an hour, or in a part of it."""
-    return any(
-        subscription.started_at < window_start + HOUR
-        and (subscription.ended_at is None or subscription.ended_at > window_start)
-        for subscription in fetched.all_subscriptions
-    )
-
-
 def _attributes(fetched: Fetched) -> dict[str, Any]:
     subscription = fetched.subscription
     return {
@@ -232,10 +175,12 @@ def _attributes(fetched: Fetched) -> dict[str, Any]:
         "status": subscription.status,
         "current_period_start": subscription.current_period_start,
         "current_period_end": subscription.current_period_end,
+        "cancel_at": subscription.cancel_at,
         "cancel_at_period_end": subscription.cancel_at_period_end,
         "started_at": subscription.started_at,
         "ended_at": subscription.ended_at,
         "price_ids": list(subscription.price_ids),
         "customer_ids": set(fetched.customer_ids),
         "customers_claimed": True,
+        "metered_subscriptions": fetched.metered_subscriptions,
     }

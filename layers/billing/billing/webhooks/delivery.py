@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing import clock
 from billing.errors import ContentionError
-from billing.metering.plan import UNLINKED
+from billing.settings import relinks_by_reference
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.subscriptions import retrieve_subscription
-from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.customers import is_anothers, organization_with_customer
 from billing.tables.stripe_events import StripeEventRecord, record_event
-from billing.tables.subscriptions import forget_rearming
-from billing.tables.usage import make_refused_due, refused_hours
 from billing.telemetry import count, logger
 from billing.webhooks import ledger
-from billing.webhooks.decision import (
-    End,
-    FinishLinking,
-    Outcome,
-    Progress,
-    Record,
-    Refresh,
-    StoredSubscription,
-    claimed_customers,
-    decide,
-    is_reflected,
-    leaves_a_link,
-    was_subscribed,
-)
+from billing.webhooks.choice import StoredSubscription, choose, claimed_customers, is_conflict
+from billing.webhooks.decision import End, FinishLinking, Outcome, Progress, Record, Refresh, decide, leaves_a_link
 from billing.webhooks.events import (
     METER_ERROR_REPORT,
     NO_METER_FOUND,
@@ -40,13 +23,12 @@ from billing.webhooks.events import (
     StripeEvent,
     subscription_pointer,
 )
+from billing.webhooks.linking import ATTEMPTS, finish_linking, pause, tell_of_double_billing
 from billing.webhooks.meter_errors import process_meter_errors
-from billing.webhooks.refresh import fetch
+from billing.webhooks.refresh import find
 
-# Together some six seconds: longer than a claim lasts, shorter than Stripe waits for the response.
-ATTEMPTS = 14
-FIRST_PAUSE_SECONDS = 0.15
-LONGEST_PAUSE_SECONDS = 0.9
+ANOTHERS_CUSTOMER = "Two organisations claim one Stripe customer; the first one keeps it"
+BUYERS_WORD = "A buyer named an organisation that has another Stripe customer; it keeps the one it has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +45,9 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
     Raises:
         UnavailableError: Stripe or DynamoDB could not be reached, or others kept writing: Stripe shall deliver again.
     """
+    if not _is_of_this_account(event, gateway):
+        count("foreign_events")
+        return Delivered(_record(event, "ignored"))
     if event.event_type in (METER_ERROR_REPORT, NO_METER_FOUND) and event.is_thin:
         return Delivered(process_meter_errors(event, gateway))
     pointer = subscription_pointer(event)
@@ -83,6 +68,15 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
         count("unknown_subscription")
         return Delivered(_record(event, "ignored"))
     return Delivered(_follow(event, pointer, organization_id, gateway), organization_id)
+
+
+def _is_of_this_account(event: StripeEvent, gateway: StripeGateway) -> bool:
+    """Say whether the event is of the API key's own account and mode: an endpoint may get others' as well.
+
+    Source: https://docs.stripe.com/connect/webhooks
+    """
+    is_of_this_mode = event.livemode is None or gateway.livemode in (None, event.livemode)
+    return is_of_this_mode and event.account is None
 
 
 def _organization_of(pointer: Pointer) -> str | None:
@@ -108,20 +102,20 @@ def _follow(event: StripeEvent, pointer: Pointer, organization_id: str, gateway:
         if isinstance(step, End):
             return step.outcome
         if isinstance(step, Refresh) and _is_claimed_by_another(pointer, organization_id, reading.record):
-            _tell_of_conflict(pointer, organization_id)
+            _tell_of_conflict(ANOTHERS_CUSTOMER, pointer, organization_id)
             step = Record("ignored")
         if isinstance(step, Record):
             # A duplicate is not the end: what the event's other delivery has left undone is seen by the next read.
             if _record(event, step.outcome, organization_id) != "duplicate":
                 return step.outcome
         elif not ledger.claim(organization_id, reading.record):
-            _pause(attempt)
+            pause(attempt)
         elif isinstance(step, FinishLinking):
-            _finish_linking(step.record, gateway)
+            finish_linking(step.record, gateway)
         else:
             refreshed = _refresh(event, pointer, organization_id, reading.record, gateway)
             if refreshed is None:
-                _pause(attempt)
+                pause(attempt)
             elif refreshed.is_finished:
                 return refreshed.outcome
             else:
@@ -145,22 +139,22 @@ def _refresh(
     gateway: StripeGateway,
 ) -> _Refreshed | None:
     """Fetch the subscription and store it with the event's record; None where another delivery came first."""
-    fetched = fetch(gateway, organization_id, pointer, record)
+    found = find(gateway, organization_id, pointer, record)
+    is_refused = is_conflict(pointer, record, found, relinks=relinks_by_reference())
+    fetched = None if is_refused else choose(found, record)
     if fetched is None:
-        count("unknown_subscription")
+        if is_refused:
+            _tell_of_conflict(BUYERS_WORD, pointer, organization_id)
+        elif not found.subscriptions:
+            count("unknown_subscription")
         outcome = _record(event, "ignored", organization_id)
         return _Refreshed(outcome, is_finished=outcome != "duplicate")
     now = clock.utc_now()
     event_record = _event_record(event, "processed", organization_id, now)
     if not ledger.write(event_record, organization_id, record, fetched, now):
         return None
+    tell_of_double_billing(organization_id, fetched)
     return _Refreshed("processed", is_finished=not leaves_a_link(record, fetched))
-
-
-def _pause(attempt: int) -> None:
-    """Wait for the delivery that is at work on the same record: a random time, longer with every attempt."""
-    longest = min(FIRST_PAUSE_SECONDS * 1.6**attempt, LONGEST_PAUSE_SECONDS)
-    time.sleep(random.uniform(longest / 2, longest))  # noqa: S311  # jitter needs no secrecy
 
 
 def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: StoredSubscription | None) -> bool:
@@ -169,34 +163,16 @@ def _is_claimed_by_another(pointer: Pointer, organization_id: str, record: Store
     return is_anothers(pointer.customer_id, organization_id)
 
 
-def _tell_of_conflict(pointer: Pointer, organization_id: str) -> None:
+def _tell_of_conflict(message: str, pointer: Pointer, organization_id: str) -> None:
     count("customer_conflict")
     logger.error(
-        "Two organisations claim one Stripe customer; the first one keeps it",
-        extra={"organization_id": organization_id, "stripe_customer_id": pointer.customer_id},
+        message,
+        extra={
+            "organization_id": organization_id,
+            "stripe_customer_id": pointer.customer_id,
+            "stripe_subscription_id": pointer.subscription_id,
+        },
     )
-
-
-def _finish_linking(record: StoredSubscription, gateway: StripeGateway) -> None:
-    """Do what a new customer or subscription asks for, once it is in the table; a redelivery takes it up again.
-
-    The refused hours in which the organisation had a subscription become due. And Stripe is asked once more: an event
-    that came before the customer was known found no organisation, and nobody else looks where it pointed. Only the
-    organisation's own customers are asked for: the event at hand may have been refused.
-    """
-    if record.rearm_from is None:
-        return
-    fetched = fetch(gateway, record.organization_id, None, record)
-    if fetched is not None and not is_reflected(record, fetched):
-        # The loop reads the record again, and finds `rearm_from` still there.
-        ledger.write(None, record.organization_id, record, fetched, clock.utc_now())
-        return
-    since = max(record.rearm_from, clock.hour_of(clock.utc_now() - OLDEST_USAGE))
-    for hour in refused_hours(record.organization_id, since):
-        is_unlinked = str(hour.refused).partition(":")[0] in UNLINKED
-        if is_unlinked and fetched is not None and was_subscribed(clock.parse_time(hour.window_start), fetched):
-            make_refused_due(hour)
-    forget_rearming(record.organization_id, record.rearm_from, record.version)
 
 
 def _event_record(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from billing.errors import NotAStripeDeliveryError
+from billing.organizations import is_organization_id
 from billing.stripe_gateway.objects import id_of
 
 # DynamoDB's limit for a hash key; Stripe's ids are far shorter.
@@ -29,7 +30,8 @@ class StripeEvent:
     """An event, snapshot or thin.
 
     `created` is in Unix seconds, None where the event does not say; `subject` is the snapshot's object, or the thin
-    event's related object.
+    event's related object. `livemode` is None where the event does not say; `account` names another Stripe account, of
+    which a Connect platform's endpoint gets the events too.
     """
 
     event_id: str
@@ -37,15 +39,22 @@ class StripeEvent:
     created: int | None
     is_thin: bool
     subject: Mapping[str, Any]
+    livemode: bool | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Which subscription an event is about, as far as the event knows."""
+    """Which subscription an event is about, as far as the event knows.
+
+    `organization_id` is the seller's word (metadata); only the buyer's (`client_reference_id`, which a payment link
+    takes from its address) where `is_buyers_word`.
+    """
 
     subscription_id: str
     customer_id: str | None
     organization_id: str | None
+    is_buyers_word: bool = False
 
 
 def read_event(values: Any) -> StripeEvent:
@@ -68,7 +77,14 @@ def read_event(values: Any) -> StripeEvent:
         created=_unix_seconds(values.get("created")),
         is_thin=is_thin,
         subject=subject if isinstance(subject, Mapping) else {},
+        livemode=bool(values["livemode"]) if isinstance(values.get("livemode"), bool) else None,
+        # https://docs.stripe.com/connect/webhooks; in thin events it is called context.
+        account=_text(values.get("context") if is_thin else values.get("account")),
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _is_name(value: Any) -> TypeGuard[str]:
@@ -99,9 +115,14 @@ def subscription_pointer(event: StripeEvent) -> Pointer | None:
     if event_type in _SUBSCRIPTION_CHANGES:
         return _pointer(subject.get("id"), subject.get("customer"), _organization(subject))
     if event_type == "checkout.session.completed":
-        reference = subject.get("client_reference_id")
-        organization_id = reference if _is_name(reference) else _organization(subject)
-        return _pointer(subject.get("subscription"), subject.get("customer"), organization_id)
+        organization_id, reference = _organization(subject), subject.get("client_reference_id")
+        is_buyers_word = organization_id is None and is_organization_id(reference)
+        return _pointer(
+            subject.get("subscription"),
+            subject.get("customer"),
+            reference if is_buyers_word else organization_id,
+            is_buyers_word=is_buyers_word,
+        )
     if event_type in _INVOICE_OUTCOMES:
         parent = subject.get("parent")
         details = parent.get("subscription_details") if isinstance(parent, Mapping) else None
@@ -116,14 +137,16 @@ def subscription_pointer(event: StripeEvent) -> Pointer | None:
     return None
 
 
-def _pointer(subscription: Any, customer: Any = None, organization_id: str | None = None) -> Pointer | None:
+def _pointer(
+    subscription: Any, customer: Any = None, organization_id: str | None = None, *, is_buyers_word: bool = False
+) -> Pointer | None:
     subscription_id, customer_id = id_of(subscription), id_of(customer)
     if not _is_name(subscription_id):
         return None
-    return Pointer(subscription_id, customer_id if _is_name(customer_id) else None, organization_id)
+    return Pointer(subscription_id, customer_id if _is_name(customer_id) else None, organization_id, is_buyers_word)
 
 
 def _organization(holder: Mapping[str, Any]) -> str | None:
     metadata = holder.get("metadata")
     organization_id = metadata.get("organization_id") if isinstance(metadata, Mapping) else None
-    return organization_id if _is_name(organization_id) else None
+    return organization_id if is_organization_id(organization_id) else None

@@ -13,14 +13,17 @@ from pynamodb.transactions import TransactWrite
 from billing.errors import UnavailableError
 from billing.tables.customers import claim_customers
 from billing.tables.stripe_events import StripeEventRecord
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.subscriptions import SubscriptionRecord, is_at_version
 from billing.tables.table import client, connection, is_overtaken
-from billing.webhooks.decision import Fetched, Reading, StoredSubscription, changes, claimed_customers
+from billing.telemetry import logger
+from billing.webhooks.choice import Fetched, StoredSubscription, claimed_customers
+from billing.webhooks.decision import Reading, changes
 
 # A refresh takes a fraction of a second. Whoever waits longer for one takes it over.
 CLAIM_SECONDS = 3.0
+CLOCKS_DIFFER_SECONDS = 60.0
 
-_STORED_ATTRIBUTES = tuple(field.name for field in fields(StoredSubscription))
+_STORED_ATTRIBUTES = tuple(field.name for field in fields(StoredSubscription) if field.name != "is_damaged")
 
 
 def read(event_id: str, organization_id: str) -> Reading:
@@ -49,10 +52,23 @@ def read(event_id: str, organization_id: str) -> Reading:
     return Reading(bool(items.get(events)), records[0] if records else None)
 
 
+def read_record(organization_id: str) -> StoredSubscription | None:
+    """Read the organisation's record alone, consistently."""
+    record = SubscriptionRecord.of(organization_id, consistent=True)
+    return None if record is None else stored(record)
+
+
 def stored(record: SubscriptionRecord) -> StoredSubscription:
     """Return a record as a value."""
     values: Any = record.attribute_values
-    return StoredSubscription(**{name: values.get(name) for name in _STORED_ATTRIBUTES})
+    if record.damaged:
+        logger.error(
+            "An organisation's record is damaged; it is fetched from Stripe anew",
+            extra={"organization_id": record.organization_id, "attributes": sorted(record.damaged)},
+        )
+    return StoredSubscription(
+        **{name: values.get(name) for name in _STORED_ATTRIBUTES}, is_damaged=bool(record.damaged)
+    )
 
 
 def claim(organization_id: str, record: StoredSubscription | None) -> bool:
@@ -65,15 +81,18 @@ def claim(organization_id: str, record: StoredSubscription | None) -> bool:
     if record is None or record.version is None:
         return True
     now = time.time()
-    if (record.refreshing_since or 0) > now - CLAIM_SECONDS:
+    if now - CLAIM_SECONDS < (record.refreshing_since or 0) <= now + CLOCKS_DIFFER_SECONDS:
         return False
     is_as_read = SubscriptionRecord.version == record.version  # else what this delivery knows is out of date
     is_unclaimed = SubscriptionRecord.refreshing_since.does_not_exist()  # nobody is fetching
-    is_void = SubscriptionRecord.refreshing_since <= round(now - CLAIM_SECONDS, 3)  # whoever was fetching has died
+    # Whoever was fetching has died, or the claim is of no time that a clock can show.
+    since = SubscriptionRecord.refreshing_since
+    is_void = (since <= round(now - CLAIM_SECONDS, 3)) | (since > round(now + CLOCKS_DIFFER_SECONDS, 3))
+    is_damaged = ~since.is_type()
     try:
         return SubscriptionRecord(organization_id).update_if(
             [SubscriptionRecord.refreshing_since.set(round(now, 3))],
-            is_as_read & (is_unclaimed | is_void),
+            is_as_read & (is_unclaimed | is_void | is_damaged),
         )
     except UpdateError as error:
         if is_overtaken(error):
@@ -116,15 +135,14 @@ def write(
 
 def _action(name: str, value: Any) -> Any:
     attribute: Any = getattr(SubscriptionRecord, name)
-    return attribute.remove() if value is None else attribute.set(value)
+    # PynamoDB takes whatever is no list for one element of a list attribute.
+    return attribute.remove() if value is None else attribute.set(list(value) if isinstance(value, tuple) else value)
 
 
 def _is_as_read(before: StoredSubscription | None) -> Any:
     """Return the condition that no delivery has written the record since it was read, nor ended its linking."""
-    if before is None or before.version is None:
-        return SubscriptionRecord.version.does_not_exist()
-    is_unwritten = SubscriptionRecord.version == before.version
-    if before.rearm_from is None:
+    is_unwritten = is_at_version(before.version if before is not None else None)
+    if before is None or before.rearm_from is None:
         return is_unwritten
     # Whoever ends a linking has asked Stripe after this: what was fetched here may be older.
     is_still_linking = SubscriptionRecord.rearm_from == before.rearm_from

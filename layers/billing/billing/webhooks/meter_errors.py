@@ -116,7 +116,8 @@ def _mark(code: str, total: NamedTotal) -> None:
             hour = UsageRecord.get(total.organization_id, total.window_start, consistent_read=True)
         except UsageRecord.DoesNotExist:
             return
-        if not _is_newest(total, hour):
+        if hour.damaged or not _is_newest(total, hour):
+            # A comparison tells of a damaged hour every day.
             return
         reason = f"{code}: Stripe rejected {total.event_name} after taking it"
         if code in REFUSED_FOR_GOOD and refuse_reported(hour, total.event_name, reason):
@@ -130,5 +131,5 @@ def _mark(code: str, total: NamedTotal) -> None:
 
 def _is_newest(total: NamedTotal, hour: UsageRecord) -> bool:
     """Say whether Stripe was told nothing newer of this meter: a later revision may have told another meter only."""
-    reported_under = hour.reported_under.as_dict() if hour.reported_under else {}
+    reported_under = hour.reported_under or {}
     return total.revision in (hour.revision, reported_under.get(total.event_name, hour.revision))

@@ -1,52 +1,57 @@
-"""What Stripe has now: all subscriptions of an organisation's customers, and the one to follow."""
+"""What Stripe has now: all subscriptions of an organisation's customers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 
 from billing import clock
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.objects import StripeSubscription
 from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
 from billing.tables.customers import is_anothers
-from billing.webhooks.decision import Fetched, StoredSubscription, claimed_customers, newest_living
+from billing.webhooks.choice import Found, StoredSubscription, claimed_customers, customers_of
 from billing.webhooks.events import Pointer
 
 
-def fetch(
-    gateway: StripeGateway, organization_id: str, pointer: Pointer | None, record: StoredSubscription | None
-) -> Fetched | None:
-    """Ask Stripe for the organisation's subscriptions; None where it has none.
+def find(
+    gateway: StripeGateway,
+    organization_id: str,
+    pointer: Pointer | None,
+    record: StoredSubscription | None,
+    also_at: Collection[str] = (),
+) -> Found:
+    """Ask Stripe for the organisation's subscriptions.
 
     All customers that the organisation has had are asked for, and the event's where there is a pointer; all their
     subscriptions are looked at: so the result depends on what Stripe has, not on which event happened to be the last.
-    A customer that another organisation has is not.
+    `also_at` are further customers. A customer that another organisation has is not asked for, and a subscription left
+    out that the seller says is another's.
     """
     fetched_at = clock.utc_now()
     customer_ids, subscription_ids = _known_ids(pointer, record)
+    customer_ids |= set(also_at)
+    own_ids = {record.stripe_subscription_id if record else None, pointer.subscription_id if pointer else None}
+    if pointer is not None and pointer.is_buyers_word:
+        own_ids.discard(pointer.subscription_id)
     unclaimed = customer_ids - claimed_customers(record)
     customer_ids -= {customer_id for customer_id in unclaimed if is_anothers(customer_id, organization_id)}
     own_subscriptions = [
         subscription
         for subscription in _subscriptions(gateway, customer_ids, subscription_ids)
-        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in subscription_ids
+        if subscription.organization_id in (None, organization_id) or subscription.subscription_id in own_ids
         if subscription.customer_id in customer_ids or not is_anothers(subscription.customer_id, organization_id)
     ]
-    if not own_subscriptions:
-        return None
-    newest = newest_living(own_subscriptions)
-    return Fetched(newest, own_subscriptions, {*customer_ids, newest.customer_id}, fetched_at)
+    return Found(own_subscriptions, customer_ids, fetched_at)
 
 
 def _known_ids(pointer: Pointer | None, record: StoredSubscription | None) -> tuple[set[str], set[str]]:
     """Return the ids of the customers, and of the subscriptions, that the event and the record name."""
-    customer_ids: set[str | None] = set()
+    customer_ids: set[str | None] = {*customers_of(record)}
     subscription_ids: set[str | None] = set()
     if pointer is not None:
         customer_ids.add(pointer.customer_id)
         subscription_ids.add(pointer.subscription_id)
     if record is not None:
-        customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}
         subscription_ids.add(record.stripe_subscription_id)
     return set(filter(None, customer_ids)), set(filter(None, subscription_ids))
 

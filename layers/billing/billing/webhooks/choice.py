@@ -1,0 +1,137 @@
+"""Which of an organisation's subscriptions its record follows. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.metered_subscriptions import MeteredSubscription
+from billing.stripe_gateway.objects import StripeSubscription
+from billing.stripe_limits import OLDEST_USAGE
+from billing.webhooks.events import Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubscription:
+    """An organisation's record as it was read; its attributes are those of `tables.subscriptions`.
+
+    Of one that `is_damaged` an attribute could not be read, and is None: the record is fetched anew, and all of it
+    written.
+    """
+
+    organization_id: str
+    stripe_customer_id: str | None = None
+    stripe_subscription_id: str | None = None
+    status: str | None = None
+    current_period_start: datetime | None = None
+    current_period_end: datetime | None = None
+    cancel_at: datetime | None = None
+    cancel_at_period_end: bool | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    price_ids: Collection[str] | None = None
+    customer_ids: Collection[str] | None = None
+    customers_claimed: bool | None = None
+    metered_subscriptions: Sequence[MeteredSubscription] | None = None
+    fetched_at: datetime | None = None
+    fetched_from: float | None = None
+    refreshing_since: float | None = None
+    version: float | None = None
+    last_event_id: str | None = None
+    rearm_from: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    is_damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Stripe has: the subscriptions of all customers that the organisation has had, ended ones too."""
+
+    subscriptions: Sequence[StripeSubscription]
+    customer_ids: Collection[str]
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a refresh stores: the subscription to follow, and when it began to ask.
+
+    `all_subscriptions` are those that were found, the best to follow first.
+    """
+
+    subscription: StripeSubscription
+    all_subscriptions: Sequence[StripeSubscription]
+    customer_ids: Collection[str]
+    fetched_at: datetime
+
+    @property
+    def metered_subscriptions(self) -> tuple[MeteredSubscription, ...]:
+        """Return those that sell our meters, or sold them in hours that Stripe takes usage of; the best first."""
+        return tuple(
+            MeteredSubscription(each.subscription_id, each.customer_id, each.started_at, each.ended_at, each.meters)
+            for each in self.all_subscriptions
+            if each.meters and each.has_begun
+            if each.ended_at is None or each.ended_at > self.fetched_at - OLDEST_USAGE
+        )
+
+
+def choose(found: Found, record: StoredSubscription | None) -> Fetched | None:
+    """Choose the subscription to follow; None where there is none.
+
+    It sells one of our meters, or is the one that the record follows already: another product's is never followed. Of
+    these it is the newest that bills, else the newest that lives (unpaid, paused, incomplete), else the newest.
+    """
+    ranked = sorted(found.subscriptions, key=_rank, reverse=True)
+    followed_id = record.stripe_subscription_id if record is not None else None
+    ours = [each for each in ranked if each.meters or each.subscription_id == followed_id]
+    if not ours:
+        return None
+    return Fetched(ours[0], ranked, {*found.customer_ids, ours[0].customer_id}, found.fetched_at)
+
+
+def _rank(subscription: StripeSubscription) -> tuple[bool, int, int, str]:
+    living = 2 if subscription.bills else 1 if subscription.is_living else 0
+    return bool(subscription.meters), living, subscription.created, subscription.subscription_id
+
+
+def is_conflict(pointer: Pointer, record: StoredSubscription | None, found: Found, *, relinks: bool) -> bool:
+    """Say whether following an event would move the organisation to another customer on a buyer's word alone.
+
+    Whoever opens a payment link chooses its `client_reference_id`: it links an organisation that has no customer yet;
+    where the setting `relinks` says so, also one none of whose subscriptions lives. Metadata is the seller's word.
+    """
+    known = customers_of(record)
+    if not pointer.is_buyers_word or not known:
+        return False
+    pointed = next((each for each in found.subscriptions if each.subscription_id == pointer.subscription_id), None)
+    customer_id = pointer.customer_id if pointed is None else pointed.customer_id
+    if customer_id in known or (pointed is not None and pointed.organization_id == pointer.organization_id):
+        return False
+    is_subscribed = any(each.is_living and each.customer_id in known and each.meters for each in found.subscriptions)
+    return is_subscribed or not relinks
+
+
+def billed_twice(fetched: Fetched) -> tuple[str, ...]:
+    """Return the subscriptions that bill a meter which another of the organisation's bills at the same time."""
+    billing = [each for each in fetched.all_subscriptions if each.bills and each.meters]
+    return tuple(
+        each.subscription_id
+        for each in billing
+        if any(other is not each and set(other.meters) & set(each.meters) for other in billing)
+    )
+
+
+def customers_of(record: StoredSubscription | None) -> frozenset[str]:
+    """Return all customers that the organisation has, or had."""
+    if record is None:
+        return frozenset()
+    return frozenset(filter(None, {*(record.customer_ids or ()), record.stripe_customer_id}))
+
+
+def claimed_customers(record: StoredSubscription | None) -> frozenset[str]:
+    """Return the customers of which CustomersTable says already that the organisation has them."""
+    if record is None or not record.customers_claimed:
+        return frozenset()
+    return frozenset(record.customer_ids or ())
