@@ -26,6 +26,7 @@ from stripe_simulator.meter_event_sessions import MeterEventSessions
 from stripe_simulator.meter_event_summaries import Summaries
 from stripe_simulator.meter_events import MeterEvents
 from stripe_simulator.meters import Meters
+from stripe_simulator.observer import Observer
 from stripe_simulator.prices import Prices
 from stripe_simulator.products import Products
 from stripe_simulator.resources import StripeObject, synchronized
@@ -49,6 +50,7 @@ class Account:
         self.settings = settings or Settings()
         self._initial_settings = replace(self.settings)
         self.public_url = "http://localhost"
+        self.observers: list[Observer] = []
         self.request: dict[str, str | None] = {"id": None, "idempotency_key": None}
         self._start()
         self.clock.listeners.append(self.catch_up)

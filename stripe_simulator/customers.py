@@ -43,6 +43,7 @@ class Customers(Resource):
             "default_source": None,
             "delinquent": False,
             "description": text(params, "description"),
+            "discount": None,
             "email": text(params, "email"),
             "invoice_prefix": customer_id[4:12].upper(),
             "invoice_settings": {
@@ -54,6 +55,7 @@ class Customers(Resource):
             "livemode": False,
             "metadata": merged_metadata({}, params),
             "name": text(params, "name"),
+            "next_invoice_sequence": 1,
             "phone": text(params, "phone"),
             "preferred_locales": [],
             "shipping": None,

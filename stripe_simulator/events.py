@@ -30,7 +30,6 @@ _URLS = {
     "price": "/v1/prices/",
     "product": "/v1/products/",
     "billing.meter": "/v1/billing/meters/",
-    "billing_portal.session": "/v1/billing_portal/sessions/",
     "billing_portal.configuration": "/v1/billing_portal/configurations/",
 }
 
@@ -82,11 +81,11 @@ class Events(Resource):
             "type": type,
         }
         self.objects[event["id"]] = event
+        self._tell(event, delivered=True)
         self.account.webhooks.queue(event)
         url = _URLS.get(about["object"])
-        if url:
-            related = {"id": about["id"], "type": about["object"], "url": f"{url}{about['id']}"}
-            self.emit_thin(f"v1.{type}", related, None, snapshot_event=event["id"])
+        related = {"id": about["id"], "type": about["object"], "url": f"{url}{about['id']}"} if url else None
+        self.emit_thin(f"v1.{type}", related, None, snapshot_event=event["id"])
         return str(event["id"])
 
     def emit_thin(
@@ -97,7 +96,10 @@ class Events(Resource):
         *,
         snapshot_event: str | None = None,
     ) -> str:
-        """Record a thin event and queue its deliveries, which carry no `data`; return its identifier."""
+        """Record a thin event and queue its deliveries, which carry no `data`; return its identifier.
+
+        Most have a related object and no data, those of errors without a meter the other way round.
+        """
         request = self.account.request
         event: StripeObject = {
             "id": self.account.new_id("evt_test", 32),
@@ -111,17 +113,21 @@ class Events(Resource):
             }
             if request["id"]
             else None,
-            "related_object": related,
             "type": type,
         }
-        self.thin[event["id"]] = {
-            **event,
-            "data": data or {},
-            "snapshot_event": snapshot_event,
-            "changes": None,
-        }
+        if related is not None:
+            event["related_object"] = related
+        self.thin[event["id"]] = {**event, "snapshot_event": snapshot_event, "changes": None}
+        if data is not None:
+            self.thin[event["id"]]["data"] = data
+        self._tell(self.thin[event["id"]], delivered=False)
+        self._tell(event, delivered=True)
         self.account.webhooks.queue(event)
         return str(event["id"])
+
+    def _tell(self, event: StripeObject, *, delivered: bool) -> None:
+        for observer in self.account.observers:
+            observer.emitted(event, delivered=delivered)
 
     # --- v1
 
@@ -183,7 +189,7 @@ class Events(Resource):
             for event in reversed(self.thin.values())
             if event["created"] >= oldest
             and (not event_types or event["type"] in event_types)
-            and object_id in (None, (event["related_object"] or {}).get("id"))
+            and object_id in (None, event.get("related_object", {}).get("id"))
             and _in_rfc3339_range(created or {}, event["created"])
         ]
         return thin_page(copied(matching), "/v2/core/events", params, start, limit)

@@ -97,6 +97,8 @@ def _line(
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
         "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "subscription": item["subscription"],
         "subtotal": amount,
         "taxes": [],
     }
@@ -119,4 +121,5 @@ def _parent(item: StripeObject) -> StripeObject:
 def _set_lines(invoice: StripeObject, lines: list[StripeObject]) -> None:
     invoice["lines"]["data"] = lines
     total = sum(line["amount"] for line in lines)
-    invoice.update(subtotal=total, total=total, amount_due=total, amount_remaining=total)
+    for name in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax", "amount_due", "amount_remaining"):
+        invoice[name] = total

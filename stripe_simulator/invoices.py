@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import quantity_of_meter, set_first_lines, set_period_lines
+from stripe_simulator.new_objects import NEW_INVOICE
 from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
 from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES
@@ -19,52 +20,6 @@ if TYPE_CHECKING:
 
 URL = "/v1/invoices"
 _STATUSES = ("draft", "open", "paid", "uncollectible", "void")
-
-_NEW_INVOICE: StripeObject = {
-    "object": "invoice",
-    "account_country": "US",
-    "account_name": "Simulator",
-    "amount_due": 0,
-    "amount_overpaid": 0,
-    "amount_paid": 0,
-    "amount_remaining": 0,
-    "amount_shipping": 0,
-    "attempt_count": 0,
-    "attempted": False,
-    "auto_advance": True,
-    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
-    "automatically_finalizes_at": None,
-    "collection_method": "charge_automatically",
-    "default_tax_rates": [],
-    "description": None,
-    "discounts": [],
-    "due_date": None,
-    "effective_at": None,
-    "ending_balance": None,
-    "hosted_invoice_url": None,
-    "invoice_pdf": None,
-    "issuer": {"type": "self"},
-    "livemode": False,
-    "metadata": {},
-    "next_payment_attempt": None,
-    "number": None,
-    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-    "post_payment_credit_notes_amount": 0,
-    "pre_payment_credit_notes_amount": 0,
-    "receipt_number": None,
-    "starting_balance": 0,
-    "status": "draft",
-    "status_transitions": {
-        "finalized_at": None,
-        "marked_uncollectible_at": None,
-        "paid_at": None,
-        "voided_at": None,
-    },
-    "subtotal": 0,
-    "test_clock": None,
-    "total": 0,
-}
-"""The fields that are the same in every new invoice."""
 
 
 @synchronized
@@ -107,7 +62,7 @@ class Invoices(Resource):
     ) -> StripeObject:
         customer = self.account.customers.objects.get(subscription["customer"], {})
         invoice_id = self.account.new_id("in", 24)
-        invoice: StripeObject = copied(_NEW_INVOICE) | {
+        invoice: StripeObject = copied(NEW_INVOICE) | {
             "id": invoice_id,
             "billing_reason": reason,
             "created": int(self.account.now()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import costs_in_advance
+from stripe_simulator.new_objects import NEW_SUBSCRIPTION
 from stripe_simulator.parameters import (
     Params,
     boolean,
@@ -37,35 +38,6 @@ STATUSES = (
     "unpaid",
     "paused",
 )
-
-_NEW_SUBSCRIPTION: StripeObject = {
-    "object": "subscription",
-    "application": None,
-    "application_fee_percent": None,
-    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-    "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
-    "canceled_at": None,
-    "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-    "collection_method": "charge_automatically",
-    "currency": "usd",
-    "days_until_due": None,
-    "default_payment_method": None,
-    "default_source": None,
-    "default_tax_rates": [],
-    "discounts": [],
-    "ended_at": None,
-    "items": {"object": "list", "data": [], "has_more": False, "url": ""},
-    "latest_invoice": None,
-    "livemode": False,
-    "pause_collection": None,
-    "pending_setup_intent": None,
-    "pending_update": None,
-    "schedule": None,
-    "test_clock": None,
-    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-}
-"""The fields that are the same in every new subscription."""
-
 
 @synchronized
 class Subscriptions(Resource):
@@ -106,7 +78,7 @@ class Subscriptions(Resource):
         return copied(subscription)
 
     def _new(self, customer: str, start: int, trial_end: int | None, params: Params) -> StripeObject:
-        return copied(_NEW_SUBSCRIPTION) | {
+        return copied(NEW_SUBSCRIPTION) | {
             "id": self.account.new_id("sub", 24),
             "billing_cycle_anchor": trial_end or start,
             "cancel_at": integer(params, "cancel_at"),
