@@ -16,7 +16,6 @@ from stripe_simulator.parameters import (
 )
 from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 
-
 _FEATURES: StripeObject = {
     "customer_update": {"allowed_updates": [], "enabled": False},
     "invoice_history": {"enabled": False},

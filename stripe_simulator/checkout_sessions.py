@@ -38,7 +38,12 @@ _NEW_SESSION: StripeObject = {
     "consent_collection": None,
     "currency_conversion": None,
     "custom_fields": [],
-    "custom_text": {"after_submit": None, "shipping_address": None, "submit": None, "terms_of_service_acceptance": None},
+    "custom_text": {
+        "after_submit": None,
+        "shipping_address": None,
+        "submit": None,
+        "terms_of_service_acceptance": None,
+    },
     "customer_account": None,
     "discounts": [],
     "integration_identifier": None,

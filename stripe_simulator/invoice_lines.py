@@ -121,5 +121,12 @@ def _parent(item: StripeObject) -> StripeObject:
 def _set_lines(invoice: StripeObject, lines: list[StripeObject]) -> None:
     invoice["lines"]["data"] = lines
     total = sum(line["amount"] for line in lines)
-    for name in ("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax", "amount_due", "amount_remaining"):
+    for name in (
+        "subtotal",
+        "subtotal_excluding_tax",
+        "total",
+        "total_excluding_tax",
+        "amount_due",
+        "amount_remaining",
+    ):
         invoice[name] = total

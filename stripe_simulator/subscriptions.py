@@ -39,6 +39,7 @@ STATUSES = (
     "paused",
 )
 
+
 @synchronized
 class Subscriptions(Resource):
     """The account's subscriptions, renewed, ended, paused and canceled with the events that Stripe emits."""

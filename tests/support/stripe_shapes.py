@@ -40,34 +40,35 @@ Checker: TypeAlias = Callable[[Any], Sequence[str]]
 """Returns the problems of a value: each a place below it, as `.items.data[0].plan`, a colon and what is wrong."""
 
 LEFT_OUT = {
-    "account": frozenset(
-        ("business_profile", "business_type", "capabilities", "company", "controller", "external_accounts")
-        + ("future_requirements", "groups", "individual", "requirements", "settings", "tos_acceptance")
-    ),
-    "checkout.session": frozenset(
-        ("branding_settings", "excluded_payment_method_types", "line_items", "name_collection", "optional_items")
-        + ("phone_number_collection", "presentment_details", "redirect_on_completion", "return_url")
-        + ("tax_id_collection",)
-    ),
-    "customer": frozenset(
-        ("business_name", "cash_balance", "customer_account", "individual_name", "invoice_credit_balance")
-        + ("sources", "subscriptions", "tax", "tax_ids")
-    ),
-    "event": frozenset(("account", "context")),
-    "invoice": frozenset(
-        ("amount_paid_off_stripe", "confirmation_secret", "payments", "status_details", "threshold_reason")
-    ),
-    "item": frozenset(("discounts", "taxes")),
-    "plan": frozenset(("tiers",)),
-    "price": frozenset(("currency_options", "tiers")),
-    "subscription": frozenset(("presentment_details", "status_details")),
-    "subscription_item": frozenset(("billed_until", "quantity")),
-    "webhook_endpoint": frozenset(("secret",)),
+    object_name: frozenset(names.split())
+    for object_name, names in {
+        "account": """
+            business_profile business_type capabilities company controller external_accounts
+            future_requirements groups individual requirements settings tos_acceptance
+        """,
+        "checkout.session": """
+            branding_settings excluded_payment_method_types line_items name_collection
+            optional_items phone_number_collection presentment_details redirect_on_completion
+            return_url tax_id_collection
+        """,
+        "customer": """
+            business_name cash_balance customer_account individual_name invoice_credit_balance
+            sources subscriptions tax tax_ids
+        """,
+        "event": "account context",
+        "invoice": "amount_paid_off_stripe confirmation_secret payments status_details threshold_reason",
+        "item": "discounts taxes",
+        "plan": "tiers",
+        "price": "currency_options tiers",
+        "subscription": "presentment_details status_details",
+        "subscription_item": "billed_until quantity",
+        "webhook_endpoint": "secret",
+    }.items()
 }
 """Fields of v1's objects that Stripe leaves out until they are expanded, or where they do not apply.
 
-All other optional fields it sends as null, which the SDK's types do not tell apart; Stripe's OpenAPI document does: these
-are the ones that it neither requires nor calls nullable, and of a customer's those that an `expand` includes.
+All other optional fields it sends as null. The SDK's types do not tell the two apart, Stripe's OpenAPI document does:
+these are the ones that it neither requires nor calls nullable, and of a customer those that an `expand` includes.
 """
 _LISTS: dict[Any, dict[str, Any]] = {
     ListObject: {"object": Literal["list"]},
@@ -141,15 +142,13 @@ def _problems_of_snapshot(data: Mapping[str, Any]) -> list[str]:
     cls = class_named(str(data["object"].get("object")))
     if cls is None:
         return [f".object.object: the SDK has no {data['object'].get('object')}"]
-    before = data.get("previous_attributes") or {}
     fields = fields_of(cls)
-    unknown = [f".previous_attributes.{name}: is unknown" for name in before if name not in fields]
-    wrong = (
-        _below(f".previous_attributes.{name}", _checker(fields[name].annotation, False)(value))
-        for name, value in before.items()
-        if name in fields
-    )
-    return [*_below(".object", _checker(written_in(cls), False)(data["object"])), *unknown, *(p for w in wrong for p in w)]
+    problems = _below(".object", _checker(written_in(cls), False)(data["object"]))
+    for name, value in (data.get("previous_attributes") or {}).items():
+        place = f".previous_attributes.{name}"
+        known = name in fields
+        problems += _below(place, _checker(fields[name].annotation, False)(value) if known else [": is unknown"])
+    return problems
 
 
 class ShapeObserver:
