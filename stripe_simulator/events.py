@@ -6,8 +6,6 @@ are kept for 30 days and queued for the destinations that want them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -43,16 +41,6 @@ class Events(Resource):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self.thin: dict[str, StripeObject] = {}
-        self._silenced = False
-
-    @contextmanager
-    def silenced(self) -> Iterator[None]:
-        """Make no events within the block: for changes that Stripe makes none for."""
-        self._silenced = True
-        try:
-            yield
-        finally:
-            self._silenced = False
 
     def emit(self, type: str, about: StripeObject, before: StripeObject | None = None) -> str:
         """Record that an object changed, as a snapshot of it now, and queue the deliveries.
@@ -60,8 +48,6 @@ class Events(Resource):
         `before` is the object as it was; where nothing differs, no event is made and "" is returned. Otherwise the
         snapshot event's identifier is.
         """
-        if self._silenced:
-            return ""
         data: StripeObject = {"object": copied(about)}
         if before is not None:
             changed = {name: before.get(name) for name in {**before, **about} if before.get(name) != about.get(name)}

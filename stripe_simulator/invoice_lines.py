@@ -21,29 +21,34 @@ def costs_in_advance(subscription: StripeObject) -> bool:
 
 
 def set_first_lines(invoice: StripeObject, subscription: StripeObject) -> None:
-    """Bill the first period of a new subscription: licensed items in advance, metered ones with nothing yet."""
+    """Bill the first period of a new subscription: licensed items in advance."""
     free = subscription["status"] == "trialing"
     lines = []
     for item in subscription["items"]["data"]:
         period = (item["current_period_start"], item["current_period_end"])
-        quantity = 0 if item["price"]["recurring"]["meter"] else item.get("quantity") or 0
-        lines.append(_line(invoice, item, period, quantity, free=free))
+        if not item["price"]["recurring"]["meter"]:
+            lines.append(_line(invoice, item, period, item.get("quantity") or 0, free=free))
     _set_lines(invoice, lines)
 
 
 def set_period_lines(
-    account: Account, invoice: StripeObject, subscription: StripeObject, *, free_usage: bool = False
+    account: Account,
+    invoice: StripeObject,
+    subscription: StripeObject,
+    *,
+    free_usage: bool = False,
+    usage_only: bool = False,
 ) -> None:
     """Bill the invoice's period as it stands now: metered items by their usage, licensed items in advance.
 
     A canceled subscription pays no licensed item in advance. With `free_usage` the lines show the usage and cost
-    nothing.
+    nothing; with `usage_only` there are no licensed items.
     """
     period = (invoice["period_start"], invoice["period_end"])
     lines = []
     for item in subscription["items"]["data"]:
         recurring = item["price"]["recurring"]
-        if recurring["usage_type"] != "metered" and subscription["status"] == "canceled":
+        if recurring["usage_type"] != "metered" and (usage_only or subscription["status"] == "canceled"):
             continue
         meter_id = recurring["meter"]
         quantity = _usage(account, invoice["customer"], meter_id, period) if meter_id else item.get("quantity") or 0
@@ -119,6 +124,8 @@ def _parent(item: StripeObject) -> StripeObject:
 
 
 def _set_lines(invoice: StripeObject, lines: list[StripeObject]) -> None:
+    # Flexible billing has no lines of nothing.
+    lines = [line for line in lines if line["quantity"]]
     invoice["lines"]["data"] = lines
     total = sum(line["amount"] for line in lines)
     for name in (

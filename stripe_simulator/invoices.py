@@ -14,6 +14,7 @@ from stripe_simulator.new_objects import NEW_INVOICE
 from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
 from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES
+from stripe_simulator.subscription_items import current_period_start
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -31,38 +32,56 @@ class Invoices(Resource):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self._number = 0
-        self._free_usage: set[str] = set()
+        self._how: dict[str, dict[str, bool]] = {}
+        self._billed_until: dict[str, int] = {}
 
     # --- what subscriptions make
 
-    def first(self, subscription: StripeObject) -> StripeObject:
-        """Make, finalise and try to collect the invoice of a new subscription.
-
-        Usage is billed later, so it is often zero, which needs no payment.
-        """
+    def first(self, subscription: StripeObject) -> None:
+        """Make, finalise and try to collect the invoice of a new subscription, unless all of it is billed by usage."""
         at = subscription["start_date"]
         invoice = self._new(subscription, at, at, "subscription_create")
         set_first_lines(invoice, subscription)
-        self._finalize(invoice)
-        return invoice
+        if self._keep(invoice, subscription):
+            self._finalize(invoice)
 
-    def for_period(self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False) -> StripeObject:
+    def for_period(self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False) -> None:
         """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
 
-        With `free_usage`, as in a trial, the period's usage costs nothing.
+        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. With `free_usage`, as in a
+        trial, the period's usage costs nothing.
         """
-        invoice = self._new(subscription, start, end, "subscription_cycle", free_usage=free_usage)
-        at = invoice["created"] + self.account.settings.invoice_draft_seconds
-        invoice["automatically_finalizes_at"] = at
-        self.account.schedule(at, lambda: self._close_draft(invoice))
-        return invoice
+        self._draft(subscription, start, end, "subscription_cycle", free_usage=free_usage)
 
-    def _new(
-        self, subscription: StripeObject, start: int, end: int, reason: str, *, free_usage: bool = False
-    ) -> StripeObject:
+    def for_pause(self, subscription: StripeObject) -> None:
+        """Make the draft that bills the usage until now of a subscription that is about to be paused."""
+        now = int(self.account.now())
+        if subscription["status"] != "trialing":
+            self._draft(subscription, current_period_start(subscription), now, "subscription_update", usage_only=True)
+            self._billed_until[subscription["id"]] = now
+
+    def _draft(self, subscription: StripeObject, start: int, end: int, reason: str, **how: bool) -> None:
+        start = max(start, self._billed_until.get(subscription["id"], start))
+        invoice = self._new(subscription, start, end, reason)
+        self._how[invoice["id"]] = how
+        self._price_draft(invoice)
+        if self._keep(invoice, subscription):
+            at = invoice["created"] + self.account.settings.invoice_draft_seconds
+            invoice["automatically_finalizes_at"] = at
+            self.account.schedule(at, lambda: self._close_draft(invoice))
+
+    def _keep(self, invoice: StripeObject, subscription: StripeObject) -> bool:
+        """Keep an invoice that bills anything, and say whether it does."""
+        if invoice["lines"]["data"]:
+            self.objects[invoice["id"]] = invoice
+            subscription["latest_invoice"] = invoice["id"]
+            self.account.events.emit("invoice.created", invoice)
+        return bool(invoice["lines"]["data"])
+
+    def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
         customer = self.account.customers.objects.get(subscription["customer"], {})
         invoice_id = self.account.new_id("in", 24)
-        invoice: StripeObject = copied(NEW_INVOICE) | {
+        return copied(NEW_INVOICE) | {
             "id": invoice_id,
             "billing_reason": reason,
             "created": int(self.account.now()),
@@ -82,12 +101,6 @@ class Invoices(Resource):
             "period_end": end,
             "period_start": start,
         }
-        self.objects[invoice_id] = invoice
-        if free_usage:
-            self._free_usage.add(invoice_id)
-        self._price_draft(invoice)
-        self.account.events.emit("invoice.created", invoice)
-        return invoice
 
     def _subscription(self, invoice: StripeObject) -> StripeObject:
         return self.account.subscriptions.objects[invoice["parent"]["subscription_details"]["subscription"]]
@@ -95,8 +108,7 @@ class Invoices(Resource):
     def _price_draft(self, invoice: StripeObject) -> None:
         """Set a draft's lines to what its period's usage is now; other invoices keep theirs."""
         if invoice["status"] == "draft" and invoice["billing_reason"] != "subscription_create":
-            free_usage = invoice["id"] in self._free_usage
-            set_period_lines(self.account, invoice, self._subscription(invoice), free_usage=free_usage)
+            set_period_lines(self.account, invoice, self._subscription(invoice), **self._how.get(invoice["id"], {}))
 
     # --- the life of an invoice
 
@@ -137,7 +149,7 @@ class Invoices(Resource):
         else:
             invoice["next_payment_attempt"] = now + 3 * 86400
             self.account.events.emit("invoice.payment_failed", invoice)
-        if invoice["billing_reason"] != "subscription_create" or self._subscription(invoice)["latest_invoice"]:
+        if invoice["billing_reason"] != "subscription_create" or invoice["attempt_count"] > 1:
             self.account.subscriptions.payment_result(subscription_id, paid=paid)
 
     def _close(self, invoice: StripeObject, status: str) -> None:
@@ -224,9 +236,8 @@ class Invoices(Resource):
             raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
         items = subscription["items"]["data"]
         start, end = items[0]["current_period_start"], items[0]["current_period_end"]
-        with self.account.events.silenced():
-            invoice = self._new(subscription, start, end, "upcoming")
-        del self.objects[invoice["id"]]
+        invoice = self._new(subscription, start, end, "upcoming")
+        self._price_draft(invoice)
         invoice["id"] = "upcoming_" + invoice["id"]
         return copied(invoice)
 

@@ -95,7 +95,7 @@ _TABLE: list[tuple[str, Callable[[Call], Any]]] = [
     ("GET /v1/subscriptions/{id}", lambda c: c.account.subscriptions.retrieve(c.id)),
     ("POST /v1/subscriptions/{id}", lambda c: c.account.subscriptions.update(c.id, c.params)),
     ("DELETE /v1/subscriptions/{id}", lambda c: c.account.subscriptions.cancel(c.id, c.params)),
-    ("POST /v1/subscriptions/{id}/pause", lambda c: c.account.subscriptions.pause(c.id)),
+    ("POST /v1/subscriptions/{id}/pause", lambda c: c.account.subscriptions.pause(c.id, c.params)),
     ("POST /v1/subscriptions/{id}/resume", lambda c: c.account.subscriptions.resume(c.id)),
     ("GET /v1/invoices", lambda c: c.account.invoices.list(c.params)),
     ("POST /v1/invoices/create_preview", lambda c: c.account.invoices.preview(c.params)),

@@ -47,7 +47,7 @@ class Subscriptions(Resource):
     resource_name = "subscription"
 
     def create(self, params: Params) -> StripeObject:
-        """Create a subscription and its first invoice.
+        """Create a subscription and its first invoice, if it costs anything in advance.
 
         It is `active`, `trialing` with `trial_end` or `trial_period_days`, or `incomplete` where the customer's first
         payment fails. `backdate_start_date` starts its period in the past.
@@ -74,7 +74,7 @@ class Subscriptions(Resource):
             subscription["status"] = "incomplete"
             expire_if_incomplete(self.account, subscription)
         self.account.events.emit("customer.subscription.created", subscription)
-        subscription["latest_invoice"] = self.account.invoices.first(subscription)["id"]
+        self.account.invoices.first(subscription)
         schedule_next(self.account, subscription)
         return copied(subscription)
 
@@ -152,6 +152,8 @@ class Subscriptions(Resource):
 
     def _pause_collection(self, subscription: StripeObject, params: Params) -> None:
         pause = mapping(params, "pause_collection")
+        if pause and not subscription["pause_collection"]:
+            self.account.invoices.for_pause(subscription)
         behaviors = ("keep_as_draft", "mark_uncollectible", "void")
         subscription["pause_collection"] = (
             {"behavior": one_of(pause, "behavior", behaviors), "resumes_at": integer(pause, "resumes_at")}
@@ -182,9 +184,15 @@ class Subscriptions(Resource):
             if subscription["customer"] == customer_id and subscription["status"] not in ENDED_STATUSES:
                 end(self.account, subscription, "cancellation_requested")
 
-    def pause(self, subscription_id: str) -> StripeObject:
-        """Make a subscription `paused`, as Stripe does when a trial ends without a payment method."""
+    def pause(self, subscription_id: str, params: Params | None = None) -> StripeObject:
+        """Make a subscription `paused`, as Stripe does when a trial ends without a payment method.
+
+        The usage until now is billed, unless `bill_for[outstanding_usage_through][type]` is `none`.
+        """
         subscription = self._find(subscription_id)
+        through = mapping(mapping(params or {}, "bill_for"), "outstanding_usage_through")
+        if one_of(through, "type", ("none", "now")) != "none":
+            self.account.invoices.for_pause(subscription)
         subscription["status"] = "paused"
         self.account.events.emit("customer.subscription.paused", subscription)
         return copied(subscription)
