@@ -29,6 +29,7 @@ _URLS = {
     "product": "/v1/products/",
     "billing.meter": "/v1/billing/meters/",
     "billing_portal.configuration": "/v1/billing_portal/configurations/",
+    "test_helpers.test_clock": "/v1/test_helpers/test_clocks/",
 }
 
 

@@ -12,7 +12,7 @@ from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import quantity_of_meter, set_first_lines, set_period_lines
 from stripe_simulator.new_objects import NEW_INVOICE
 from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
-from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES
 from stripe_simulator.subscription_items import current_period_start
 
@@ -100,6 +100,7 @@ class Invoices(Resource):
             },
             "period_end": end,
             "period_start": start,
+            "test_clock": subscription["test_clock"],
         }
 
     def _subscription(self, invoice: StripeObject) -> StripeObject:
@@ -169,7 +170,10 @@ class Invoices(Resource):
         return copied(invoice)
 
     def list(self, params: Params) -> StripeObject:
-        """List invoices, newest first, by `customer`, `subscription`, `status` and `created` where given."""
+        """List invoices, newest first, by `customer`, `subscription`, `status` and `created` where given.
+
+        Those of a test clock are listed by their customer or subscription only.
+        """
         customer, subscription = text(params, "customer"), text(params, "subscription")
         status = one_of(params, "status", _STATUSES)
         page_limit(params)
@@ -179,6 +183,7 @@ class Invoices(Resource):
             if customer in (None, invoice["customer"])
             and subscription in (None, invoice["parent"]["subscription_details"]["subscription"])
             and status in (None, invoice["status"])
+            and (customer or subscription or invoice["test_clock"] is None)
             and in_range(params, "created", invoice["created"])
         ]
         result = page(matching, params, URL)
@@ -186,6 +191,7 @@ class Invoices(Resource):
             self._price_draft(invoice)
         return copied(result)
 
+    @on_its_clock
     def finalize(self, invoice_id: str) -> StripeObject:
         """Finalise a draft now and try to collect it.
 
@@ -199,6 +205,7 @@ class Invoices(Resource):
         self._finalize(invoice)
         return copied(invoice)
 
+    @on_its_clock
     def pay(self, invoice_id: str) -> StripeObject:
         """Try again to collect an open invoice.
 
@@ -236,7 +243,8 @@ class Invoices(Resource):
             raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
         items = subscription["items"]["data"]
         start, end = items[0]["current_period_start"], items[0]["current_period_end"]
-        invoice = self._new(subscription, start, end, "upcoming")
+        with self.account.on_clock(subscription["test_clock"]):
+            invoice = self._new(subscription, start, end, "upcoming")
         self._price_draft(invoice)
         invoice["id"] = "upcoming_" + invoice["id"]
         return copied(invoice)

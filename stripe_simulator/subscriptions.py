@@ -17,7 +17,7 @@ from stripe_simulator.parameters import (
     sequence,
     text,
 )
-from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES, end, expire_if_incomplete, schedule_next
 from stripe_simulator.subscription_items import (
     add_item,
@@ -57,6 +57,10 @@ class Subscriptions(Resource):
         """
         customer = str(required(params, "customer"))
         self.account.customers.require(customer, "customer")
+        with self.account.on_clock(self.account.clock_of(customer)):
+            return self._create(customer, params)
+
+    def _create(self, customer: str, params: Params) -> StripeObject:
         entries = sequence(params, "items")
         if not entries:
             raise missing_parameter("items")
@@ -90,6 +94,7 @@ class Subscriptions(Resource):
             "metadata": merged_metadata({}, params),
             "start_date": start,
             "status": "trialing" if trial_end else "active",
+            "test_clock": self.account.clock_of(customer),
             "trial_end": trial_end,
             "trial_start": start if trial_end else None,
         }
@@ -101,9 +106,10 @@ class Subscriptions(Resource):
     def list(self, params: Params) -> StripeObject:
         """List subscriptions, newest first, by `customer`, `price` and `status`.
 
-        Without `status` the canceled ones are left out; `all` shows every one, `ended` only ended ones.
+        Without `status` the canceled ones are left out; `all` shows every one, `ended` only ended ones. Those of a
+        test clock are listed by their `customer` or `test_clock` only.
         """
-        customer, price = text(params, "customer"), text(params, "price")
+        customer, price, clock = text(params, "customer"), text(params, "price"), text(params, "test_clock")
         status = one_of(params, "status", (*STATUSES, "all", "ended"))
         page_limit(params)
 
@@ -114,12 +120,15 @@ class Subscriptions(Resource):
                 shown = subscription["status"] in ENDED_STATUSES
             else:
                 shown = status in ("all", subscription["status"])
+            if clock is not None or customer is None:
+                shown = shown and subscription["test_clock"] == clock
             prices = [item["price"]["id"] for item in subscription["items"]["data"]]
             return shown and customer in (None, subscription["customer"]) and (price is None or price in prices)
 
         matching = [subscription for subscription in reversed(self.objects.values()) if wanted(subscription)]
         return copied(page(matching, params, URL))
 
+    @on_its_clock
     def update(self, subscription_id: str, params: Params) -> StripeObject:
         """Change `cancel_at_period_end`, `cancel_at`, `pause_collection`, `metadata`, `description`, `items`.
 
@@ -161,6 +170,7 @@ class Subscriptions(Resource):
             else None
         )
 
+    @on_its_clock
     def cancel(
         self, subscription_id: str, params: Params | None = None, reason: str = "cancellation_requested"
     ) -> StripeObject:
@@ -184,6 +194,7 @@ class Subscriptions(Resource):
             if subscription["customer"] == customer_id and subscription["status"] not in ENDED_STATUSES:
                 end(self.account, subscription, "cancellation_requested")
 
+    @on_its_clock
     def pause(self, subscription_id: str, params: Params | None = None) -> StripeObject:
         """Make a subscription `paused`, as Stripe does when a trial ends without a payment method.
 
@@ -197,6 +208,7 @@ class Subscriptions(Resource):
         self.account.events.emit("customer.subscription.paused", subscription)
         return copied(subscription)
 
+    @on_its_clock
     def resume(self, subscription_id: str) -> StripeObject:
         """Make a paused subscription active; its period starts anew.
 
@@ -215,6 +227,7 @@ class Subscriptions(Resource):
         self.account.events.emit("customer.subscription.updated", subscription, before)
         return copied(subscription)
 
+    @on_its_clock
     def set_status(self, subscription_id: str, status: str, *, emit: bool = True) -> StripeObject:
         """Put a subscription into any status, with the event Stripe would emit, or silently.
 
@@ -234,6 +247,7 @@ class Subscriptions(Resource):
             self.account.events.emit("customer.subscription.updated", subscription, before)
         return copied(subscription)
 
+    @on_its_clock
     def payment_result(self, subscription_id: str, *, paid: bool) -> None:
         """Follow an invoice's payment: a failure makes it `past_due`, a success `active` again."""
         subscription = self.objects.get(subscription_id)
