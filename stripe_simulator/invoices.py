@@ -45,13 +45,13 @@ class Invoices(Resource):
         if self._keep(invoice, subscription):
             self._finalize(invoice)
 
-    def for_period(self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False) -> None:
+    def for_period(self, subscription: StripeObject, start: int, end: int, **how: bool) -> None:
         """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
 
-        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. With `free_usage`, as in a
-        trial, the period's usage costs nothing.
+        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. `how` is what
+        `set_period_lines` takes: `free_usage` for a trial, `is_last` for the period in which the subscription ends.
         """
-        self._draft(subscription, start, end, "subscription_cycle", free_usage=free_usage)
+        self._draft(subscription, start, end, "subscription_cycle", **how)
 
     def for_pause(self, subscription: StripeObject) -> None:
         """Make the draft that bills the usage until now of a subscription that is about to be paused."""

@@ -63,6 +63,14 @@ def _check_timestamp(timestamp: int, now: float) -> None:
         )
 
 
+def _down(moment: float, seconds: int) -> float:
+    return moment // seconds * seconds
+
+
+def _up(moment: float, seconds: int) -> float:
+    return -(-moment // seconds) * seconds
+
+
 @synchronized
 class MeterEvents(Resource):
     """The account's meter events, and what they add up to."""
@@ -238,15 +246,9 @@ class MeterEvents(Resource):
         meter = self.account.meters.by_name.get(event_name)
         seconds = WINDOW_SECONDS.get((meter or {}).get("event_time_window") or "")
         if seconds is not None and self.account.settings.boundary_window != "timestamp":
-            goes_with_begin = self.account.settings.boundary_window == "beginning_period"
-            if is_first or goes_with_begin:
-                start = start // seconds * seconds
-            else:
-                start = -(-start // seconds) * seconds
-            if is_last or not goes_with_begin:
-                end = -(-end // seconds) * seconds
-            else:
-                end = end // seconds * seconds
+            is_ending = self.account.settings.boundary_window == "ending_period"
+            start = _down(start, seconds) if is_first or not is_ending else _up(start, seconds)
+            end = _up(end, seconds) if is_last or is_ending else _down(end, seconds)
         events = [event for event in self.counted(customer_id, event_name) if start <= event.timestamp < end]
         return self._formula(event_name, events)
 
@@ -267,9 +269,7 @@ class MeterEvents(Resource):
             return len(events)
         if formula == "last":
             by_arrival = self.account.settings.last_across_windows == "arrival"
-            latest = max(
-                events, key=lambda event: (0 if by_arrival else event.timestamp, event.sequence), default=None
-            )
+            latest = max(events, key=lambda event: (0 if by_arrival else event.timestamp, event.sequence), default=None)
             return latest.value if latest else 0
         return sum(event.value for event in events)
 

@@ -184,7 +184,7 @@ class Subscriptions(Resource):
             raise ApiError(404, f"No such subscription: '{subscription_id}'", code="resource_missing", param="id")
         if boolean(params or {}, "invoice_now"):
             now = int(self.account.now())
-            self.account.invoices.for_period(subscription, current_period_start(subscription), now)
+            self.account.invoices.for_period(subscription, current_period_start(subscription), now, is_last=True)
         end(self.account, subscription, reason)
         return copied(subscription)
 
