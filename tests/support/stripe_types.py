@@ -152,7 +152,7 @@ def fields_of(cls: type) -> dict[str, Field]:
         if base.__module__.startswith("stripe"):
             names = names_of(base.__module__)
             for name, type in inspect.get_annotations(base).items():
-                if not name.startswith("_") and typing.get_origin(type) is not typing.ClassVar and name.islower():
+                if name.islower() and not name.startswith("_"):
                     annotation = Annotation(type, names)
                     fields[name] = Field(annotation, not accepts_none(annotation))
     return fields
