@@ -127,7 +127,7 @@ def _boundary(sandbox: Sandbox, *, by_invoice: bool) -> str:
         in_ending = tuple(it.quantity(lines, meter) - 100 for meter in it.meters)
     else:
         in_ending = tuple(7 - it.quantity(it.preview(), meter) for meter in it.meters)
-    known = {(7, 0): "timestamp", (7, 7): "ending period", (0, 0): "beginning period"}
+    known: dict[tuple[int, ...], str] = {(7, 0): "timestamp", (7, 7): "ending period", (0, 0): "beginning period"}
     return known.get(in_ending, f"{in_ending} of (7, 7)")
 
 
