@@ -47,6 +47,7 @@ class Customers(Resource):
             "balance": 0,
             "created": int(self.account.now()),
             "currency": None,
+            "customer_account": None,
             "default_source": None,
             "delinquent": False,
             "description": text(params, "description"),

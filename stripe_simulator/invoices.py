@@ -65,9 +65,9 @@ class Invoices(Resource):
         invoice = self._new(subscription, start, end, reason)
         self._how[invoice["id"]] = how
         self._price_draft(invoice)
+        at = invoice["created"] + self.account.settings.invoice_draft_seconds
+        invoice["automatically_finalizes_at"] = at
         if self._keep(invoice, subscription):
-            at = invoice["created"] + self.account.settings.invoice_draft_seconds
-            invoice["automatically_finalizes_at"] = at
             self.account.schedule(at, lambda: self._close_draft(invoice))
 
     def _keep(self, invoice: StripeObject, subscription: StripeObject) -> bool:
@@ -115,6 +115,8 @@ class Invoices(Resource):
 
     def _close_draft(self, invoice: StripeObject) -> None:
         pause = self._subscription(invoice)["pause_collection"]
+        if invoice["billing_reason"] == "subscription_update":
+            pause = None  # it bills what was before the pause
         if invoice["status"] != "draft" or (pause and pause["behavior"] == "keep_as_draft"):
             return
         self._price_draft(invoice)

@@ -140,7 +140,6 @@ def test_a_pause_bills_the_usage_until_then_and_the_period_s_end_the_rest(
     simulator.clock.advance(3 * HOUR)
     if collection_only:
         client.v1.subscriptions.update(session.subscription, {"pause_collection": {"behavior": "void"}})
-        client.v1.subscriptions.update(session.subscription, {"pause_collection": ""})
     else:
         client.v1.subscriptions.pause(session.subscription)
     (invoice,) = client.v1.invoices.list({"customer": session.customer}).data
@@ -150,11 +149,15 @@ def test_a_pause_bills_the_usage_until_then_and_the_period_s_end_the_rest(
         NOON + 3 * HOUR,
     )
     assert client.v1.subscriptions.retrieve(session.subscription).latest_invoice == invoice.id
+    assert invoice.automatically_finalizes_at == NOON + 4 * HOUR
     simulator.clock.advance(2 * HOUR)
+    assert client.v1.invoices.retrieve(invoice.id).status == "paid"
     send(session.customer, 7, NOON + 4 * HOUR)
     simulator.clock.set(MONTH_END + 2 * HOUR)
     billed = list(simulator.account.invoices.billed_quantities(session.customer, "readings").values())
     assert billed == ([10, 7] if collection_only else [10])
+    newest = client.v1.invoices.list({"customer": session.customer}).data[0]
+    assert newest.status == ("void" if collection_only else "paid")
 
 
 def test_a_pause_can_leave_out_the_usage_and_bills_no_seat(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stripe_simulator import Account
+from billing.stripe_gateway.calls import StripeGateway
+from stripe_simulator import Account, Simulator
 from stripe_simulator.faults import KINDS, Faults
 from stripe_simulator.request_log import LoggedRequest
 from stripe_simulator.routes import ROUTES
@@ -237,8 +239,6 @@ def test_the_errors_of_faults_are_stripes() -> None:
 
 
 def _body(kind: str) -> Any:
-    import json
-
     return json.loads(Faults().add(kind, "*").error_body())
 
 
@@ -247,6 +247,17 @@ def test_what_is_left_out_is_optional() -> None:
         cls = class_named(object_name)
         assert cls is not None, object_name
         assert {name for name in names if fields_of(cls)[name].is_required} == set(), object_name
+
+
+@pytest.mark.enable_socket
+def test_every_test_with_the_simulator_is_watched(simulator: Simulator) -> None:
+    (observer,) = simulator.account.observers
+    assert isinstance(observer, ShapeObserver)
+    gateway = StripeGateway("sk_test_watched", simulator.base_url, simulator.base_url)
+    gateway.once(lambda client: client.raw_request("post", "/v1/customers", nmae="Acme"))
+
+    assert list(observer.problems) == ["request POST /v1/customers .nmae: is unknown"]
+    observer.problems.clear()
 
 
 def test_the_observer_looks_at_requests_that_were_accepted_and_at_all_that_was_sent() -> None:
