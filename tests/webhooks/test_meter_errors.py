@@ -81,8 +81,7 @@ def test_an_hour_is_due_again_when_a_resend_of_it_can_succeed(
     assert stack.deliver(delivery).outcome == "processed"
 
     hour = stack.usage("acme", START)
-    assert hour.refused is None
-    assert hour.reported is None
+    assert (hour.refused, hour.reported) == (None, None)
     assert stack.due_hours() == [("acme", START)]
     assert stack.meter()["settled"] == 1
     assert stack.differences(["acme"], HOUR, datetime(2026, 11, 24, tzinfo=UTC)) == []
