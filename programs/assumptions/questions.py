@@ -53,10 +53,10 @@ class _Subscribed:
     meters: list[Any]
 
     def send(self, meter: Any, value: int, at: datetime) -> None:
-        """Send an event, and wait until it is counted."""
+        """Send an event, and wait until it is counted: an answer without it would be none."""
         name = f"{self.sandbox.run}-{meter.event_name}-{int(at.timestamp())}"
         MeterEvents(self.sandbox.gateway).create(meter.event_name, name, int(at.timestamp()), self.customer, value)
-        _wait_until_counted(self.sandbox, meter, self.customer, value, at)
+        assert _wait_until_counted(self.sandbox, meter, self.customer, value, at), "an event was not counted in time"
 
     def lines(self, invoices: Iterable[Any]) -> list[Any]:
         return [line for invoice in invoices for line in invoice.lines.data]
