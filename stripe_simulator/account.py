@@ -195,9 +195,9 @@ class Account:
     def billed(self, customer_id: str, event_name: str, start: Any, end: Any) -> int:
         """Return the quantity an invoice for `start` (inclusive) to `end` (exclusive) bills for one meter.
 
-        `Settings.boundary_window` says to which period the windows at its ends belong. A `sum` meter with an hour window bills the sum of
-        the hours' most recent events, a `last` meter the last value in the period. Moments are Unix seconds or aware
-        datetimes.
+        `Settings.boundary_window` says to which period the windows at its ends belong. A `sum` meter with an hour
+        window bills the sum of the hours' most recent events, a `last` meter the last value in the period. Moments are
+        Unix seconds or aware datetimes.
         """
         return self.meter_events.aggregate(customer_id, event_name, moment_in_seconds(start), moment_in_seconds(end))
 
