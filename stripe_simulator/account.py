@@ -6,7 +6,6 @@ as a dict and returns what Stripe's response would hold, or raises `ApiError`. A
 
 from __future__ import annotations
 
-import heapq
 import random
 import string
 from collections.abc import Callable, Iterator
@@ -26,11 +25,14 @@ from stripe_simulator.meter_event_sessions import MeterEventSessions
 from stripe_simulator.meter_event_summaries import Summaries
 from stripe_simulator.meter_events import MeterEvents
 from stripe_simulator.meters import Meters
+from stripe_simulator.observer import Observer
 from stripe_simulator.prices import Prices
 from stripe_simulator.products import Products
 from stripe_simulator.resources import StripeObject, synchronized
 from stripe_simulator.settings import Settings
 from stripe_simulator.subscriptions import Subscriptions
+from stripe_simulator.test_clocks import TestClocks
+from stripe_simulator.timeline import Timeline
 from stripe_simulator.webhooks import Webhooks
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -49,6 +51,7 @@ class Account:
         self.settings = settings or Settings()
         self._initial_settings = replace(self.settings)
         self.public_url = "http://localhost"
+        self.observers: list[Observer] = []
         self.request: dict[str, str | None] = {"id": None, "idempotency_key": None}
         self._start()
         self.clock.listeners.append(self.catch_up)
@@ -57,9 +60,7 @@ class Account:
         self._random = random.Random(0)  # noqa: S311  # the same identifiers in every run
         self._chosen_ids: dict[str, list[str]] = {}
         self.revoked_api_keys: set[str] = set()
-        self._tasks: list[tuple[float, int, Callable[[], None]]] = []
-        self._task_number = 0
-        self._task_time: float | None = None
+        self._own_timeline = self._timeline = Timeline(self.clock.now)
         self.webhooks = Webhooks(self)
         self.events = Events(self)
         self.customers = Customers(self)
@@ -75,6 +76,7 @@ class Account:
         self.meter_event_sessions = MeterEventSessions(self)
         self.error_reports = ErrorReports(self)
         self.summaries = Summaries(self)
+        self.test_clocks = TestClocks(self)
 
     def reset(self) -> None:
         """Empty the account and put its settings back to those it started with; the clock is left alone."""
@@ -85,25 +87,35 @@ class Account:
     # --- time
 
     def now(self) -> float:
-        """Return the account's time in Unix seconds: the clock's, or a task's own time while it is caught up."""
-        return self._task_time if self._task_time is not None else self.clock.now()
+        """Return the time in Unix seconds: the clock's (within `on_clock` the test clock's), or a task's own time."""
+        return self._timeline.now()
+
+    def arrival_time(self) -> float:
+        """Return the time at which requests arrive, in Unix seconds: no test clock moves it."""
+        return self._own_timeline.now()
 
     def schedule(self, at: float, task: Callable[[], None]) -> None:
-        """Have a task run once the clock passes a time; tasks run in the order of their times."""
-        self._task_number += 1
-        heapq.heappush(self._tasks, (at, self._task_number, task))
+        """Have a task run once the clock (within `on_clock` the test clock) passes a time, in the order of times."""
+        self._timeline.schedule(at, task)
 
     def catch_up(self) -> None:
         """Run every task that is due; the server does it before each request, a moved clock at once."""
-        if self._task_time is not None:
-            return
-        now = self.clock.now()
-        while self._tasks and self._tasks[0][0] <= now:
-            self._task_time, _, task = heapq.heappop(self._tasks)
-            try:
-                task()
-            finally:
-                self._task_time = None
+        self._own_timeline.catch_up()
+
+    @contextmanager
+    def on_clock(self, test_clock: str | None) -> Iterator[None]:
+        """Let it be the time of a test clock within the block; without one nothing changes."""
+        before = self._timeline
+        self._timeline = self.test_clocks.timelines.get(test_clock or "", before)
+        try:
+            yield
+        finally:
+            self._timeline = before
+
+    def clock_of(self, customer_id: str) -> str | None:
+        """Return the test clock of a customer, or None."""
+        clock: str | None = self.customers.objects.get(customer_id, {}).get("test_clock")
+        return clock
 
     # --- identifiers and links between objects
 
@@ -161,6 +173,7 @@ class Account:
             "prod": self.products.retrieve,
             "mtr": self.meters.retrieve,
             "cs": self.checkout_sessions.retrieve,
+            "clock": self.test_clocks.retrieve,
         }
         retrieve = retrieve_by_prefix.get(identifier.partition("_")[0])
         return retrieve(identifier) if retrieve else None
@@ -183,9 +196,9 @@ class Account:
     def billed(self, customer_id: str, event_name: str, start: Any, end: Any) -> int:
         """Return the quantity an invoice for `start` (inclusive) to `end` (exclusive) bills for one meter.
 
-        An event belongs to the period its own timestamp lies in. A `sum` meter with an hour window bills the sum of
-        the hours' most recent events, a `last` meter the last value in the period. Moments are Unix seconds or aware
-        datetimes.
+        `Settings.boundary_window` says to which period the windows at its ends belong. A `sum` meter with an hour
+        window bills the sum of the hours' most recent events, a `last` meter the last value in the period. Moments are
+        Unix seconds or aware datetimes.
         """
         return self.meter_events.aggregate(customer_id, event_name, moment_in_seconds(start), moment_in_seconds(end))
 

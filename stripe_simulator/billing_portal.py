@@ -2,8 +2,54 @@
 
 from __future__ import annotations
 
-from stripe_simulator.parameters import Params, boolean, mapping, merged_metadata, page_limit, required, text
+from typing import Any
+
+from stripe_simulator.parameters import (
+    Params,
+    boolean,
+    mapping,
+    merged_metadata,
+    page_limit,
+    required,
+    sequence,
+    text,
+)
 from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+
+_FEATURES: StripeObject = {
+    "customer_update": {"allowed_updates": [], "enabled": False},
+    "invoice_history": {"enabled": False},
+    "payment_method_update": {"enabled": False, "payment_method_configuration": None},
+    "subscription_cancel": {
+        "cancellation_reason": {"enabled": False, "options": []},
+        "enabled": False,
+        "mode": "at_period_end",
+        "proration_behavior": "none",
+    },
+    "subscription_pause": {"duration": {"interval_options": [], "type": "indefinite"}, "enabled": False},
+    "subscription_update": {
+        "billing_cycle_anchor": "unchanged",
+        "default_allowed_updates": [],
+        "enabled": False,
+        "products": [],
+        "proration_behavior": "none",
+        "schedule_at_period_end": {"conditions": []},
+        "trial_update_behavior": "end_trial",
+    },
+}
+"""What a customer may do in a portal whose configuration does not say: nothing."""
+
+
+def _changed(value: Any, given: Params, name: str) -> Any:
+    """Return a setting, or the settings below it, with what the parameters say in its place."""
+    if isinstance(value, dict):
+        inner = mapping(given, name)
+        return {key: _changed(each, inner, key) for key, each in value.items()}
+    if name not in given:
+        return value
+    if isinstance(value, bool):
+        return boolean(given, name)
+    return sequence(given, name) if isinstance(value, list) else text(given, name)
 
 
 @synchronized
@@ -20,11 +66,12 @@ class PortalConfigurations(Resource):
             "object": "billing_portal.configuration",
             "active": True,
             "application": None,
-            "business_profile": {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}
-            | mapping(params, "business_profile"),
+            "business_profile": _changed(
+                {"headline": None, "privacy_policy_url": None, "terms_of_service_url": None}, params, "business_profile"
+            ),
             "created": now,
             "default_return_url": text(params, "default_return_url"),
-            "features": mapping(params, "features"),
+            "features": _changed(copied(_FEATURES), params, "features"),
             "is_default": not self.objects,
             "livemode": False,
             "login_page": {"enabled": False, "url": None},
@@ -49,7 +96,7 @@ class PortalConfigurations(Resource):
         configuration = self._find(configuration_id)
         before = copied(configuration)
         for name in ("features", "business_profile"):
-            configuration[name] = configuration[name] | mapping(params, name)
+            configuration[name] = _changed(configuration[name], params, name)
         for name in ("default_return_url", "name"):
             if name in params:
                 configuration[name] = text(params, name)
@@ -96,9 +143,11 @@ class PortalSessions(Resource):
         session: StripeObject = {
             "id": session_id,
             "object": "billing_portal.session",
+            "after_expiration": None,
             "configuration": configuration,
             "created": int(self.account.now()),
             "customer": customer,
+            "customer_account": None,
             "flow": None,
             "livemode": False,
             "locale": None,

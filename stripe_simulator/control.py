@@ -75,7 +75,16 @@ def _error(status: int, message: str) -> HttpResponse:
 
 def _read_state(simulator: Simulator, body: Body) -> Any:
     account, log = simulator.account, simulator.requests
-    kinds = ("customers", "products", "prices", "subscriptions", "invoices", "checkout_sessions", "meters")
+    kinds = (
+        "customers",
+        "products",
+        "prices",
+        "subscriptions",
+        "invoices",
+        "checkout_sessions",
+        "meters",
+        "test_clocks",
+    )
     with account.lock:
         return {
             "now": simulator.clock.now(),

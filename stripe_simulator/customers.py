@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stripe_simulator.errors import invalid_parameter, no_such
 from stripe_simulator.parameters import Params, in_range, integer, merged_metadata, page_limit, required, text
-from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -31,7 +31,14 @@ class Customers(Resource):
         self._payment_outcome: dict[str, PaymentOutcome] = {}
 
     def create(self, params: Params) -> StripeObject:
-        """Create a customer."""
+        """Create a customer, who may live by a `test_clock`."""
+        test_clock = text(params, "test_clock")
+        if test_clock is not None:
+            self.account.test_clocks.require(test_clock, "test_clock")
+        with self.account.on_clock(test_clock):
+            return self._create(params, test_clock)
+
+    def _create(self, params: Params, test_clock: str | None) -> StripeObject:
         customer_id = self.account.new_id("cus")
         customer: StripeObject = {
             "id": customer_id,
@@ -40,9 +47,11 @@ class Customers(Resource):
             "balance": 0,
             "created": int(self.account.now()),
             "currency": None,
+            "customer_account": None,
             "default_source": None,
             "delinquent": False,
             "description": text(params, "description"),
+            "discount": None,
             "email": text(params, "email"),
             "invoice_prefix": customer_id[4:12].upper(),
             "invoice_settings": {
@@ -54,11 +63,12 @@ class Customers(Resource):
             "livemode": False,
             "metadata": merged_metadata({}, params),
             "name": text(params, "name"),
+            "next_invoice_sequence": 1,
             "phone": text(params, "phone"),
             "preferred_locales": [],
             "shipping": None,
             "tax_exempt": "none",
-            "test_clock": None,
+            "test_clock": test_clock,
         }
         self.objects[customer_id] = customer
         self._changed(customer_id)
@@ -79,6 +89,7 @@ class Customers(Resource):
         if not self.exists(customer_id):
             raise no_such(self.resource_name, customer_id, param, 400)
 
+    @on_its_clock
     def update(self, customer_id: str, params: Params) -> StripeObject:
         """Change a customer's plain fields and metadata."""
         if not self.exists(customer_id):
@@ -93,6 +104,7 @@ class Customers(Resource):
         self.account.events.emit("customer.updated", customer, before)
         return copied(customer)
 
+    @on_its_clock
     def delete(self, customer_id: str) -> StripeObject:
         """Delete a customer for good, which cancels its subscriptions at once."""
         if not self.exists(customer_id):
@@ -104,13 +116,17 @@ class Customers(Resource):
         return copied(self.objects[customer_id])
 
     def list(self, params: Params) -> StripeObject:
-        """List customers that are not deleted, newest first, by `email` and `created` where given."""
-        email = text(params, "email")
+        """List customers that are not deleted, newest first, by `email` and `created` where given.
+
+        Those of a test clock are only in the list of that `test_clock`.
+        """
+        email, test_clock = text(params, "email"), text(params, "test_clock")
         page_limit(params)
         matching = [
             customer
             for customer in reversed(self.objects.values())
             if "deleted" not in customer
+            and customer["test_clock"] == test_clock
             and email in (None, customer["email"])
             and in_range(params, "created", customer["created"])
         ]
@@ -157,7 +173,7 @@ class Customers(Resource):
         return match["key"], match["field"], match["value"]
 
     def _changed(self, customer_id: str) -> None:
-        self._searchable_from[customer_id] = self.account.now() + self.account.settings.search_lag_seconds
+        self._searchable_from[customer_id] = self.account.arrival_time() + self.account.settings.search_lag_seconds
 
     # --- what tests decide
 

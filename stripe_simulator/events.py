@@ -6,8 +6,6 @@ are kept for 30 days and queued for the destinations that want them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -30,8 +28,8 @@ _URLS = {
     "price": "/v1/prices/",
     "product": "/v1/products/",
     "billing.meter": "/v1/billing/meters/",
-    "billing_portal.session": "/v1/billing_portal/sessions/",
     "billing_portal.configuration": "/v1/billing_portal/configurations/",
+    "test_helpers.test_clock": "/v1/test_helpers/test_clocks/",
 }
 
 
@@ -44,16 +42,6 @@ class Events(Resource):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self.thin: dict[str, StripeObject] = {}
-        self._silenced = False
-
-    @contextmanager
-    def silenced(self) -> Iterator[None]:
-        """Make no events within the block: for changes that Stripe makes none for."""
-        self._silenced = True
-        try:
-            yield
-        finally:
-            self._silenced = False
 
     def emit(self, type: str, about: StripeObject, before: StripeObject | None = None) -> str:
         """Record that an object changed, as a snapshot of it now, and queue the deliveries.
@@ -61,8 +49,6 @@ class Events(Resource):
         `before` is the object as it was; where nothing differs, no event is made and "" is returned. Otherwise the
         snapshot event's identifier is.
         """
-        if self._silenced:
-            return ""
         data: StripeObject = {"object": copied(about)}
         if before is not None:
             changed = {name: before.get(name) for name in {**before, **about} if before.get(name) != about.get(name)}
@@ -82,11 +68,11 @@ class Events(Resource):
             "type": type,
         }
         self.objects[event["id"]] = event
+        self._tell(event, delivered=True)
         self.account.webhooks.queue(event)
         url = _URLS.get(about["object"])
-        if url:
-            related = {"id": about["id"], "type": about["object"], "url": f"{url}{about['id']}"}
-            self.emit_thin(f"v1.{type}", related, None, snapshot_event=event["id"])
+        related = {"id": about["id"], "type": about["object"], "url": f"{url}{about['id']}"} if url else None
+        self.emit_thin(f"v1.{type}", related, None, snapshot_event=event["id"])
         return str(event["id"])
 
     def emit_thin(
@@ -97,7 +83,10 @@ class Events(Resource):
         *,
         snapshot_event: str | None = None,
     ) -> str:
-        """Record a thin event and queue its deliveries, which carry no `data`; return its identifier."""
+        """Record a thin event and queue its deliveries, which carry no `data`; return its identifier.
+
+        Most have a related object and no data, those of errors without a meter the other way round.
+        """
         request = self.account.request
         event: StripeObject = {
             "id": self.account.new_id("evt_test", 32),
@@ -111,17 +100,21 @@ class Events(Resource):
             }
             if request["id"]
             else None,
-            "related_object": related,
             "type": type,
         }
-        self.thin[event["id"]] = {
-            **event,
-            "data": data or {},
-            "snapshot_event": snapshot_event,
-            "changes": None,
-        }
+        if related is not None:
+            event["related_object"] = related
+        self.thin[event["id"]] = {**event, "snapshot_event": snapshot_event, "changes": None}
+        if data is not None:
+            self.thin[event["id"]]["data"] = data
+        self._tell(self.thin[event["id"]], delivered=False)
+        self._tell(event, delivered=True)
         self.account.webhooks.queue(event)
         return str(event["id"])
+
+    def _tell(self, event: StripeObject, *, delivered: bool) -> None:
+        for observer in self.account.observers:
+            observer.emitted(event, delivered=delivered)
 
     # --- v1
 
@@ -183,7 +176,7 @@ class Events(Resource):
             for event in reversed(self.thin.values())
             if event["created"] >= oldest
             and (not event_types or event["type"] in event_types)
-            and object_id in (None, (event["related_object"] or {}).get("id"))
+            and object_id in (None, event.get("related_object", {}).get("id"))
             and _in_rfc3339_range(created or {}, event["created"])
         ]
         return thin_page(copied(matching), "/v2/core/events", params, start, limit)

@@ -10,61 +10,17 @@ from typing import TYPE_CHECKING
 
 from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import quantity_of_meter, set_first_lines, set_period_lines
+from stripe_simulator.new_objects import NEW_INVOICE
 from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
-from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES
+from stripe_simulator.subscription_items import current_period_start
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
 
 URL = "/v1/invoices"
 _STATUSES = ("draft", "open", "paid", "uncollectible", "void")
-
-_NEW_INVOICE: StripeObject = {
-    "object": "invoice",
-    "account_country": "US",
-    "account_name": "Simulator",
-    "amount_due": 0,
-    "amount_overpaid": 0,
-    "amount_paid": 0,
-    "amount_remaining": 0,
-    "amount_shipping": 0,
-    "attempt_count": 0,
-    "attempted": False,
-    "auto_advance": True,
-    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
-    "automatically_finalizes_at": None,
-    "collection_method": "charge_automatically",
-    "default_tax_rates": [],
-    "description": None,
-    "discounts": [],
-    "due_date": None,
-    "effective_at": None,
-    "ending_balance": None,
-    "hosted_invoice_url": None,
-    "invoice_pdf": None,
-    "issuer": {"type": "self"},
-    "livemode": False,
-    "metadata": {},
-    "next_payment_attempt": None,
-    "number": None,
-    "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-    "post_payment_credit_notes_amount": 0,
-    "pre_payment_credit_notes_amount": 0,
-    "receipt_number": None,
-    "starting_balance": 0,
-    "status": "draft",
-    "status_transitions": {
-        "finalized_at": None,
-        "marked_uncollectible_at": None,
-        "paid_at": None,
-        "voided_at": None,
-    },
-    "subtotal": 0,
-    "test_clock": None,
-    "total": 0,
-}
-"""The fields that are the same in every new invoice."""
 
 
 @synchronized
@@ -76,38 +32,56 @@ class Invoices(Resource):
     def __init__(self, account: Account) -> None:
         super().__init__(account)
         self._number = 0
-        self._free_usage: set[str] = set()
+        self._how: dict[str, dict[str, bool]] = {}
+        self._billed_until: dict[str, int] = {}
 
     # --- what subscriptions make
 
-    def first(self, subscription: StripeObject) -> StripeObject:
-        """Make, finalise and try to collect the invoice of a new subscription.
-
-        Usage is billed later, so it is often zero, which needs no payment.
-        """
+    def first(self, subscription: StripeObject) -> None:
+        """Make, finalise and try to collect the invoice of a new subscription, unless all of it is billed by usage."""
         at = subscription["start_date"]
         invoice = self._new(subscription, at, at, "subscription_create")
         set_first_lines(invoice, subscription)
-        self._finalize(invoice)
-        return invoice
+        if self._keep(invoice, subscription):
+            self._finalize(invoice)
 
-    def for_period(self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False) -> StripeObject:
+    def for_period(self, subscription: StripeObject, start: int, end: int, **how: bool) -> None:
         """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
 
-        With `free_usage`, as in a trial, the period's usage costs nothing.
+        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. `how` is what
+        `set_period_lines` takes: `free_usage` for a trial, `is_last` for the period in which the subscription ends.
         """
-        invoice = self._new(subscription, start, end, "subscription_cycle", free_usage=free_usage)
+        self._draft(subscription, start, end, "subscription_cycle", **how)
+
+    def for_pause(self, subscription: StripeObject) -> None:
+        """Make the draft that bills the usage until now of a subscription that is about to be paused."""
+        now = int(self.account.now())
+        if subscription["status"] != "trialing":
+            self._draft(subscription, current_period_start(subscription), now, "subscription_update", usage_only=True)
+            self._billed_until[subscription["id"]] = now
+
+    def _draft(self, subscription: StripeObject, start: int, end: int, reason: str, **how: bool) -> None:
+        start = max(start, self._billed_until.get(subscription["id"], start))
+        invoice = self._new(subscription, start, end, reason)
+        self._how[invoice["id"]] = how
+        self._price_draft(invoice)
         at = invoice["created"] + self.account.settings.invoice_draft_seconds
         invoice["automatically_finalizes_at"] = at
-        self.account.schedule(at, lambda: self._close_draft(invoice))
-        return invoice
+        if self._keep(invoice, subscription):
+            self.account.schedule(at, lambda: self._close_draft(invoice))
 
-    def _new(
-        self, subscription: StripeObject, start: int, end: int, reason: str, *, free_usage: bool = False
-    ) -> StripeObject:
+    def _keep(self, invoice: StripeObject, subscription: StripeObject) -> bool:
+        """Keep an invoice that bills anything, and say whether it does."""
+        if invoice["lines"]["data"]:
+            self.objects[invoice["id"]] = invoice
+            subscription["latest_invoice"] = invoice["id"]
+            self.account.events.emit("invoice.created", invoice)
+        return bool(invoice["lines"]["data"])
+
+    def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
         customer = self.account.customers.objects.get(subscription["customer"], {})
         invoice_id = self.account.new_id("in", 24)
-        invoice: StripeObject = copied(_NEW_INVOICE) | {
+        return copied(NEW_INVOICE) | {
             "id": invoice_id,
             "billing_reason": reason,
             "created": int(self.account.now()),
@@ -126,13 +100,8 @@ class Invoices(Resource):
             },
             "period_end": end,
             "period_start": start,
+            "test_clock": subscription["test_clock"],
         }
-        self.objects[invoice_id] = invoice
-        if free_usage:
-            self._free_usage.add(invoice_id)
-        self._price_draft(invoice)
-        self.account.events.emit("invoice.created", invoice)
-        return invoice
 
     def _subscription(self, invoice: StripeObject) -> StripeObject:
         return self.account.subscriptions.objects[invoice["parent"]["subscription_details"]["subscription"]]
@@ -140,13 +109,14 @@ class Invoices(Resource):
     def _price_draft(self, invoice: StripeObject) -> None:
         """Set a draft's lines to what its period's usage is now; other invoices keep theirs."""
         if invoice["status"] == "draft" and invoice["billing_reason"] != "subscription_create":
-            free_usage = invoice["id"] in self._free_usage
-            set_period_lines(self.account, invoice, self._subscription(invoice), free_usage=free_usage)
+            set_period_lines(self.account, invoice, self._subscription(invoice), **self._how.get(invoice["id"], {}))
 
     # --- the life of an invoice
 
     def _close_draft(self, invoice: StripeObject) -> None:
         pause = self._subscription(invoice)["pause_collection"]
+        if invoice["billing_reason"] == "subscription_update":
+            pause = None  # it bills what was before the pause
         if invoice["status"] != "draft" or (pause and pause["behavior"] == "keep_as_draft"):
             return
         self._price_draft(invoice)
@@ -182,7 +152,7 @@ class Invoices(Resource):
         else:
             invoice["next_payment_attempt"] = now + 3 * 86400
             self.account.events.emit("invoice.payment_failed", invoice)
-        if invoice["billing_reason"] != "subscription_create" or self._subscription(invoice)["latest_invoice"]:
+        if invoice["billing_reason"] != "subscription_create" or invoice["attempt_count"] > 1:
             self.account.subscriptions.payment_result(subscription_id, paid=paid)
 
     def _close(self, invoice: StripeObject, status: str) -> None:
@@ -202,7 +172,10 @@ class Invoices(Resource):
         return copied(invoice)
 
     def list(self, params: Params) -> StripeObject:
-        """List invoices, newest first, by `customer`, `subscription`, `status` and `created` where given."""
+        """List invoices, newest first, by `customer`, `subscription`, `status` and `created` where given.
+
+        Those of a test clock are listed by their customer or subscription only.
+        """
         customer, subscription = text(params, "customer"), text(params, "subscription")
         status = one_of(params, "status", _STATUSES)
         page_limit(params)
@@ -212,6 +185,7 @@ class Invoices(Resource):
             if customer in (None, invoice["customer"])
             and subscription in (None, invoice["parent"]["subscription_details"]["subscription"])
             and status in (None, invoice["status"])
+            and (customer or subscription or invoice["test_clock"] is None)
             and in_range(params, "created", invoice["created"])
         ]
         result = page(matching, params, URL)
@@ -219,6 +193,7 @@ class Invoices(Resource):
             self._price_draft(invoice)
         return copied(result)
 
+    @on_its_clock
     def finalize(self, invoice_id: str) -> StripeObject:
         """Finalise a draft now and try to collect it.
 
@@ -232,6 +207,7 @@ class Invoices(Resource):
         self._finalize(invoice)
         return copied(invoice)
 
+    @on_its_clock
     def pay(self, invoice_id: str) -> StripeObject:
         """Try again to collect an open invoice.
 
@@ -269,9 +245,9 @@ class Invoices(Resource):
             raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
         items = subscription["items"]["data"]
         start, end = items[0]["current_period_start"], items[0]["current_period_end"]
-        with self.account.events.silenced():
+        with self.account.on_clock(subscription["test_clock"]):
             invoice = self._new(subscription, start, end, "upcoming")
-        del self.objects[invoice["id"]]
+        self._price_draft(invoice)
         invoice["id"] = "upcoming_" + invoice["id"]
         return copied(invoice)
 

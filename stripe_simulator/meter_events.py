@@ -63,6 +63,14 @@ def _check_timestamp(timestamp: int, now: float) -> None:
         )
 
 
+def _down(moment: float, seconds: int) -> float:
+    return moment // seconds * seconds
+
+
+def _up(moment: float, seconds: int) -> float:
+    return -(-moment // seconds) * seconds
+
+
 @synchronized
 class MeterEvents(Resource):
     """The account's meter events, and what they add up to."""
@@ -87,14 +95,15 @@ class MeterEvents(Resource):
         Raises:
             RejectedMeterEventError: with the code and message of the first thing that is wrong with it.
         """
-        now = self.account.now()
+        now = self.account.arrival_time()
         meter = self._active_meter(event_name)
         customer_id = self._customer(meter, payload)
         value = self._value(meter, payload)
         if timestamp is None:
             timestamp = int(now)
         else:
-            _check_timestamp(timestamp, now)
+            with self.account.on_clock(self.account.clock_of(customer_id)):
+                _check_timestamp(timestamp, self.account.now())
         identifier = self._new_identifier(identifier, now)
         event = MeterEvent(event_name, customer_id, value, timestamp, identifier, now, self.accepted)
         self.accepted += 1
@@ -200,7 +209,7 @@ class MeterEvents(Resource):
 
         Cancelled events and those that arrived within the ingestion lag are left out first.
         """
-        latest_arrival = self.account.now() - self.account.settings.ingestion_lag_seconds
+        latest_arrival = self.account.arrival_time() - self.account.settings.ingestion_lag_seconds
         kept = [
             event
             for event in self._by_customer.get((customer_id, event_name), ())
@@ -219,8 +228,27 @@ class MeterEvents(Resource):
                 winners[window] = event
         return list(winners.values())
 
-    def aggregate(self, customer_id: str, event_name: str, start: float, end: float) -> int:
-        """Aggregate what counts from `start` (inclusive) to `end` (exclusive) by the meter's formula; 0 for nothing."""
+    def aggregate(
+        self,
+        customer_id: str,
+        event_name: str,
+        start: float,
+        end: float,
+        *,
+        is_first: bool = False,
+        is_last: bool = False,
+    ) -> int:
+        """Aggregate what counts in the period from `start` to `end` by the meter's formula; 0 for nothing.
+
+        `Settings.boundary_window` decides whose the windows are in which it starts or ends; with no period before it
+        (`is_first`) or after it (`is_last`) there is nobody to share them with.
+        """
+        meter = self.account.meters.by_name.get(event_name)
+        seconds = WINDOW_SECONDS.get((meter or {}).get("event_time_window") or "")
+        if seconds is not None and self.account.settings.boundary_window != "timestamp":
+            is_ending = self.account.settings.boundary_window == "ending_period"
+            start = _down(start, seconds) if is_first or not is_ending else _up(start, seconds)
+            end = _up(end, seconds) if is_last or is_ending else _down(end, seconds)
         events = [event for event in self.counted(customer_id, event_name) if start <= event.timestamp < end]
         return self._formula(event_name, events)
 
@@ -240,7 +268,8 @@ class MeterEvents(Resource):
         if formula == "count":
             return len(events)
         if formula == "last":
-            latest = max(events, key=lambda event: (event.timestamp, event.sequence), default=None)
+            by_arrival = self.account.settings.last_across_windows == "arrival"
+            latest = max(events, key=lambda event: (0 if by_arrival else event.timestamp, event.sequence), default=None)
             return latest.value if latest else 0
         return sum(event.value for event in events)
 

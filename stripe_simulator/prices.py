@@ -48,7 +48,7 @@ class Prices(Resource):
             "recurring": self._recurring(params),
             "tax_behavior": "unspecified",
             "tiers_mode": None,
-            "transform_quantity": None,
+            "transform_quantity": self._transform_quantity(params),
         }
         price["type"] = "recurring" if price["recurring"] else "one_time"
         price["unit_amount"], price["unit_amount_decimal"] = self._amount(params)
@@ -133,6 +133,16 @@ class Prices(Resource):
             "trial_period_days": None,
             "usage_type": usage_type,
         }
+
+    def _transform_quantity(self, params: Params) -> StripeObject | None:
+        transform = mapping(params, "transform_quantity")
+        if not transform:
+            return None
+        if integer(transform, "divide_by") is None or text(transform, "round") is None:
+            raise missing_parameter(
+                "transform_quantity[divide_by]" if "round" in transform else "transform_quantity[round]"
+            )
+        return {"divide_by": integer(transform, "divide_by"), "round": one_of(transform, "round", ("down", "up"))}
 
     def _amount(self, params: Params) -> tuple[int | None, str]:
         whole, exact = integer(params, "unit_amount"), text(params, "unit_amount_decimal")

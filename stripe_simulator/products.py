@@ -35,6 +35,7 @@ class Products(Resource):
             "shippable": None,
             "statement_descriptor": None,
             "tax_code": None,
+            "tax_details": None,
             "type": "service",
             "unit_label": text(params, "unit_label"),
             "updated": now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from stripe_simulator.errors import invalid_parameter, no_such
 from stripe_simulator.parameters import Params, page_limit, text
@@ -42,6 +42,17 @@ def synchronized(resource: ResourceClass) -> ResourceClass:
         if not getattr(member, "unlocked", False):
             setattr(resource, name, locked(member))
     return resource
+
+
+def on_its_clock(method: Method) -> Method:
+    """Run a resource's method for one object in the time of the object's test clock, if it has one."""
+
+    @functools.wraps(method)
+    def call(self: Any, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        with self.account.on_clock(self.objects.get(object_id, {}).get("test_clock")):
+            return method(self, object_id, *args, **kwargs)
+
+    return cast(Method, call)
 
 
 class Resource:

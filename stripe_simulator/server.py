@@ -157,10 +157,13 @@ class Server:
                     result = route.run(Call(account, logged.params, incoming.identifiers, livemode))
                 if route.path.startswith("/v1"):
                     account.expand(result, [str(path) for path in sequence(logged.params, "expand")])
-                status, body, is_saved = 200, _dump(result), True
+                status, is_saved = 200, True
             except ApiError as exc:
-                status, body, is_saved, headers = exc.status, _dump(exc.body()), exc.saved, exc.headers
-                logged.error = exc.body()["error"]
+                result, status, is_saved, headers = exc.body(), exc.status, exc.saved, exc.headers
+                logged.error = result["error"]
+            logged.status, body = status, _dump(result)
+            for observer in account.observers:
+                observer.exchanged(logged, result)
         if is_saved and fault is not None and fault.saved_status is not None:
             self._save(incoming, fault.saved_status, fault.error_body())
         elif is_saved:

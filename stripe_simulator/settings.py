@@ -13,6 +13,16 @@ class Settings:
     most_recent: Literal["arrival", "timestamp"] = "arrival"
     """Which event of an hour (or day) counts on a meter with a window: the one that arrived last, or the one with the
     greatest `timestamp` (of equal ones the one that arrived last)."""
+    boundary_window: Literal["timestamp", "ending_period", "beginning_period"] = "timestamp"
+    """Which invoice has the usage of a meter's window (the UTC hour or day) in which one period ends and the next
+    begins: each event's by its own timestamp, or all of the window with the period that ends, or that begins. The
+    windows in which a subscription starts and ends are then all its first and its last period's."""
+    last_across_windows: Literal["timestamp", "arrival"] = "timestamp"
+    """Which window's event a `last` meter bills: that with the greatest timestamp, or that which arrived last."""
+    trial_usage: Literal["shown", "left_out"] = "shown"
+    """Whether a line of the invoice shows the usage of a trial, which is never charged."""
+    line_quantity: Literal["units", "packages"] = "units"
+    """What a line's `quantity` is where the price has `transform_quantity`."""
     identifier_window_seconds: float = 24 * 3600
     """How long a meter event's identifier is remembered; after that the same identifier is accepted again."""
     duplicate_code: str | None = None

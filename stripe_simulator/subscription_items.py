@@ -38,11 +38,14 @@ def add_item(
     item: StripeObject = {
         "id": account.new_id("si"),
         "object": "subscription_item",
+        "billing_thresholds": None,
         "created": int(account.now()),
         "current_period_start": start,
         "current_period_end": end or period_end(start, start, recurring["interval"], recurring["interval_count"]),
+        "current_trial": None,
         "discounts": [],
         "metadata": merged_metadata({}, entry),
+        "plan": _plan(price),
         "price": price,
         "subscription": subscription["id"],
         "tax_rates": [],
@@ -76,8 +79,27 @@ def update_item(account: Account, subscription: StripeObject, entry: Any, param:
         return
     if text(entry, "price"):
         item["price"] = account.prices.require(str(entry["price"]), f"{param}[price]")
+        item["plan"] = _plan(item["price"])
     if integer(entry, "quantity") is not None:
         item["quantity"] = integer(entry, "quantity")
+
+
+def _plan(price: StripeObject) -> StripeObject:
+    """Return a recurring price in the shape of Stripe's older plans, which items still have."""
+    recurring = price["recurring"]
+    same = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product")
+    return {name: price[name] for name in same} | {
+        "object": "plan",
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+        "meter": recurring["meter"],
+        "tiers_mode": price["tiers_mode"],
+        "transform_usage": price["transform_quantity"],
+        "trial_period_days": recurring["trial_period_days"],
+        "usage_type": recurring["usage_type"],
+    }
 
 
 def current_period_start(subscription: StripeObject) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import costs_in_advance
+from stripe_simulator.new_objects import NEW_SUBSCRIPTION
 from stripe_simulator.parameters import (
     Params,
     boolean,
@@ -16,7 +17,7 @@ from stripe_simulator.parameters import (
     sequence,
     text,
 )
-from stripe_simulator.resources import Resource, StripeObject, copied, page, synchronized
+from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES, end, expire_if_incomplete, schedule_next
 from stripe_simulator.subscription_items import (
     add_item,
@@ -38,34 +39,6 @@ STATUSES = (
     "paused",
 )
 
-_NEW_SUBSCRIPTION: StripeObject = {
-    "object": "subscription",
-    "application": None,
-    "application_fee_percent": None,
-    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-    "billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "included"}},
-    "canceled_at": None,
-    "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-    "collection_method": "charge_automatically",
-    "currency": "usd",
-    "days_until_due": None,
-    "default_payment_method": None,
-    "default_source": None,
-    "default_tax_rates": [],
-    "discounts": [],
-    "ended_at": None,
-    "items": {"object": "list", "data": [], "has_more": False, "url": ""},
-    "latest_invoice": None,
-    "livemode": False,
-    "pause_collection": None,
-    "pending_setup_intent": None,
-    "pending_update": None,
-    "schedule": None,
-    "test_clock": None,
-    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-}
-"""The fields that are the same in every new subscription."""
-
 
 @synchronized
 class Subscriptions(Resource):
@@ -74,7 +47,7 @@ class Subscriptions(Resource):
     resource_name = "subscription"
 
     def create(self, params: Params) -> StripeObject:
-        """Create a subscription and its first invoice.
+        """Create a subscription and its first invoice, if it costs anything in advance.
 
         It is `active`, `trialing` with `trial_end` or `trial_period_days`, or `incomplete` where the customer's first
         payment fails. `backdate_start_date` starts its period in the past.
@@ -84,6 +57,10 @@ class Subscriptions(Resource):
         """
         customer = str(required(params, "customer"))
         self.account.customers.require(customer, "customer")
+        with self.account.on_clock(self.account.clock_of(customer)):
+            return self._create(customer, params)
+
+    def _create(self, customer: str, params: Params) -> StripeObject:
         entries = sequence(params, "items")
         if not entries:
             raise missing_parameter("items")
@@ -101,12 +78,12 @@ class Subscriptions(Resource):
             subscription["status"] = "incomplete"
             expire_if_incomplete(self.account, subscription)
         self.account.events.emit("customer.subscription.created", subscription)
-        subscription["latest_invoice"] = self.account.invoices.first(subscription)["id"]
+        self.account.invoices.first(subscription)
         schedule_next(self.account, subscription)
         return copied(subscription)
 
     def _new(self, customer: str, start: int, trial_end: int | None, params: Params) -> StripeObject:
-        return copied(_NEW_SUBSCRIPTION) | {
+        return copied(NEW_SUBSCRIPTION) | {
             "id": self.account.new_id("sub", 24),
             "billing_cycle_anchor": trial_end or start,
             "cancel_at": integer(params, "cancel_at"),
@@ -117,6 +94,7 @@ class Subscriptions(Resource):
             "metadata": merged_metadata({}, params),
             "start_date": start,
             "status": "trialing" if trial_end else "active",
+            "test_clock": self.account.clock_of(customer),
             "trial_end": trial_end,
             "trial_start": start if trial_end else None,
         }
@@ -128,9 +106,10 @@ class Subscriptions(Resource):
     def list(self, params: Params) -> StripeObject:
         """List subscriptions, newest first, by `customer`, `price` and `status`.
 
-        Without `status` the canceled ones are left out; `all` shows every one, `ended` only ended ones.
+        Without `status` the canceled ones are left out; `all` shows every one, `ended` only ended ones. Those of a
+        test clock are listed by their `customer` or `test_clock` only.
         """
-        customer, price = text(params, "customer"), text(params, "price")
+        customer, price, clock = text(params, "customer"), text(params, "price"), text(params, "test_clock")
         status = one_of(params, "status", (*STATUSES, "all", "ended"))
         page_limit(params)
 
@@ -141,12 +120,15 @@ class Subscriptions(Resource):
                 shown = subscription["status"] in ENDED_STATUSES
             else:
                 shown = status in ("all", subscription["status"])
+            if clock is not None or customer is None:
+                shown = shown and subscription["test_clock"] == clock
             prices = [item["price"]["id"] for item in subscription["items"]["data"]]
             return shown and customer in (None, subscription["customer"]) and (price is None or price in prices)
 
         matching = [subscription for subscription in reversed(self.objects.values()) if wanted(subscription)]
         return copied(page(matching, params, URL))
 
+    @on_its_clock
     def update(self, subscription_id: str, params: Params) -> StripeObject:
         """Change `cancel_at_period_end`, `cancel_at`, `pause_collection`, `metadata`, `description`, `items`.
 
@@ -179,6 +161,8 @@ class Subscriptions(Resource):
 
     def _pause_collection(self, subscription: StripeObject, params: Params) -> None:
         pause = mapping(params, "pause_collection")
+        if pause and not subscription["pause_collection"]:
+            self.account.invoices.for_pause(subscription)
         behaviors = ("keep_as_draft", "mark_uncollectible", "void")
         subscription["pause_collection"] = (
             {"behavior": one_of(pause, "behavior", behaviors), "resumes_at": integer(pause, "resumes_at")}
@@ -186,6 +170,7 @@ class Subscriptions(Resource):
             else None
         )
 
+    @on_its_clock
     def cancel(
         self, subscription_id: str, params: Params | None = None, reason: str = "cancellation_requested"
     ) -> StripeObject:
@@ -199,7 +184,7 @@ class Subscriptions(Resource):
             raise ApiError(404, f"No such subscription: '{subscription_id}'", code="resource_missing", param="id")
         if boolean(params or {}, "invoice_now"):
             now = int(self.account.now())
-            self.account.invoices.for_period(subscription, current_period_start(subscription), now)
+            self.account.invoices.for_period(subscription, current_period_start(subscription), now, is_last=True)
         end(self.account, subscription, reason)
         return copied(subscription)
 
@@ -209,13 +194,21 @@ class Subscriptions(Resource):
             if subscription["customer"] == customer_id and subscription["status"] not in ENDED_STATUSES:
                 end(self.account, subscription, "cancellation_requested")
 
-    def pause(self, subscription_id: str) -> StripeObject:
-        """Make a subscription `paused`, as Stripe does when a trial ends without a payment method."""
+    @on_its_clock
+    def pause(self, subscription_id: str, params: Params | None = None) -> StripeObject:
+        """Make a subscription `paused`, as Stripe does when a trial ends without a payment method.
+
+        The usage until now is billed, unless `bill_for[outstanding_usage_through][type]` is `none`.
+        """
         subscription = self._find(subscription_id)
+        through = mapping(mapping(params or {}, "bill_for"), "outstanding_usage_through")
+        if one_of(through, "type", ("none", "now")) != "none":
+            self.account.invoices.for_pause(subscription)
         subscription["status"] = "paused"
         self.account.events.emit("customer.subscription.paused", subscription)
         return copied(subscription)
 
+    @on_its_clock
     def resume(self, subscription_id: str) -> StripeObject:
         """Make a paused subscription active; its period starts anew.
 
@@ -234,6 +227,7 @@ class Subscriptions(Resource):
         self.account.events.emit("customer.subscription.updated", subscription, before)
         return copied(subscription)
 
+    @on_its_clock
     def set_status(self, subscription_id: str, status: str, *, emit: bool = True) -> StripeObject:
         """Put a subscription into any status, with the event Stripe would emit, or silently.
 
@@ -253,6 +247,7 @@ class Subscriptions(Resource):
             self.account.events.emit("customer.subscription.updated", subscription, before)
         return copied(subscription)
 
+    @on_its_clock
     def payment_result(self, subscription_id: str, *, paid: bool) -> None:
         """Follow an invoice's payment: a failure makes it `past_due`, a success `active` again."""
         subscription = self.objects.get(subscription_id)

@@ -102,7 +102,7 @@ class Webhooks(Resource):
             payload=destination.payload,
             body=body,
             destination=destination,
-            created=self.account.now(),
+            created=self.account.arrival_time(),
         )
         self.deliveries[delivery.id] = delivery
         if self._dispatcher is not None:

@@ -12,7 +12,7 @@ from billing.stripe_gateway.meter_events import MeterEvents
 from billing.stripe_gateway.meters import list_meters
 from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
 from billing.stripe_gateway.summaries import hourly_summaries
-from programs.assumptions.conftest import Sandbox
+from programs.assumptions.sandbox import Sandbox
 
 pytestmark = pytest.mark.stripe_sandbox
 

@@ -77,6 +77,14 @@ def price(client: stripe.StripeClient, make_meter: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
+def seat(client: stripe.StripeClient) -> Any:
+    """Return a monthly price of 5 dollars, which is paid in advance."""
+    return client.v1.prices.create(
+        {"currency": "usd", "unit_amount": 500, "recurring": {"interval": "month"}, "product_data": {"name": "Seat"}}
+    )
+
+
+@pytest.fixture
 def subscribe(client: stripe.StripeClient, simulator: Simulator, price: Any) -> Callable[..., Any]:
     """Return a function that takes an organisation through checkout and returns the completed session."""
 

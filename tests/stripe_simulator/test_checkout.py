@@ -19,9 +19,9 @@ Subscribe = Callable[..., Any]
 
 
 def test_a_completed_checkout_makes_customer_subscription_and_invoice(
-    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe, seat: Any
 ) -> None:
-    session = subscribe("org_1")
+    session = subscribe("org_1", line_items=[{"price": seat.id, "quantity": 1}])
     assert (session.status, session.payment_status, session.client_reference_id) == ("complete", "paid", "org_1")
     subscription = client.v1.subscriptions.retrieve(session.subscription)
     assert subscription.status == "active"
@@ -40,6 +40,16 @@ def test_a_completed_checkout_makes_customer_subscription_and_invoice(
         "checkout.session.completed",
     ]
     assert {event["created"] for event in simulator.account.events.objects.values()} == {NOON}
+
+
+def test_a_checkout_of_metered_prices_alone_makes_no_invoice(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Subscribe
+) -> None:
+    session = subscribe()
+    assert session.invoice is None
+    assert client.v1.subscriptions.retrieve(session.subscription).latest_invoice is None
+    assert client.v1.invoices.list().data == []
+    assert event_types(simulator)[-2:] == ["customer.subscription.created", "checkout.session.completed"]
 
 
 def test_a_checkout_uses_the_customer_it_was_given(

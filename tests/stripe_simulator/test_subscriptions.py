@@ -17,8 +17,8 @@ pytestmark = pytest.mark.enable_socket
 Subscribe = Callable[..., Any]
 
 
-def test_retrieve_expands_along_paths(client: stripe.StripeClient, subscribe: Subscribe) -> None:
-    session = subscribe()
+def test_retrieve_expands_along_paths(client: stripe.StripeClient, subscribe: Subscribe, price: Any, seat: Any) -> None:
+    session = subscribe(line_items=[{"price": price.id}, {"price": seat.id, "quantity": 1}])
     subscription: Any = client.v1.subscriptions.retrieve(
         session.subscription, {"expand": ["customer.subscriptions", "latest_invoice", "items.data.price.product"]}
     )

@@ -97,10 +97,12 @@ def test_an_old_signature_is_refused_by_the_sdk(client: stripe.StripeClient) -> 
         client.construct_event(body, sign(body, "whsec_a", 1_700_000_000), "whsec_a")
 
 
-def test_an_endpoint_gets_events_in_the_shape_of_its_version(simulator: Simulator, subscribe: Subscribe) -> None:
+def test_an_endpoint_gets_events_in_the_shape_of_its_version(
+    simulator: Simulator, subscribe: Subscribe, seat: Any
+) -> None:
     simulator.webhooks.add_destination(api_version="2024-06-20", enabled_events=["customer.subscription.created"])
     simulator.webhooks.add_destination(api_version="2024-06-20", enabled_events=["invoice.paid"])
-    session = subscribe()
+    session = subscribe(line_items=[{"price": seat.id, "quantity": 1}])
     subscription, invoice = (delivery.event() for delivery in simulator.webhooks.take())
     assert subscription["api_version"] == "2024-06-20"
     thing = subscription["data"]["object"]

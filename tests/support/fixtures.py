@@ -80,14 +80,23 @@ def _simulator_of_the_process() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def simulator(_simulator_of_the_process: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """Give the test a Stripe simulator as new, and point the code at it."""
+def simulator(_simulator_of_the_process: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """Give the test a Stripe simulator as new, and point the code at it.
+
+    Everything that it takes and sends must have the shapes of Stripe's API.
+    """
+    from tests.support.stripe_shapes import ShapeObserver
+
     _simulator_of_the_process.reset()
     monkeypatch.setenv("STRIPE_API_BASE", _simulator_of_the_process.base_url)
     monkeypatch.setenv("STRIPE_METER_EVENTS_BASE", _simulator_of_the_process.base_url)
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_simulator")
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", WEBHOOK_SECRET)
-    return _simulator_of_the_process
+    shapes = ShapeObserver()
+    _simulator_of_the_process.account.observers = [shapes]
+    yield _simulator_of_the_process
+    if shapes.problems:
+        pytest.fail("Not as Stripe's API has it:\n" + "\n".join(shapes.problems), pytrace=False)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from programs.local.servers import (
 from programs.local.stack import Stack, TimeLimit
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
+from tests.support.stripe_shapes import problems_of_event
 
 OUTCOMES = {
     "checkout_session_completed": "processed",
@@ -74,6 +75,11 @@ def test_every_event_file_is_used_here() -> None:
         | {"usage_reconciliation/scheduled", "usage_reconciliation/meter_message"}
         | {"local-env"}
     )
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_stripe_event_has_the_shape_of_stripes_api(name: str) -> None:
+    assert problems_of_event(read("stripe", name), delivered=True) == []
 
 
 @pytest.mark.parametrize("name", OUTCOMES)

@@ -129,10 +129,11 @@ def events_of_a_life(stack: Stack) -> list[dict[str, Any]]:
     _, subscription_id = stack.subscribe("acme")
     account = stack.simulator.account
     subscription = account.subscriptions.retrieve(subscription_id)
-    invoice = account.invoices.retrieve(subscription["latest_invoice"])
+    invoice = account.invoices.preview({"subscription": subscription_id})
     for change in ("updated", "deleted", "paused", "resumed"):
         account.events.emit(f"customer.subscription.{change}", subscription)
-    account.events.emit("invoice.payment_failed", invoice)
+    for change in ("paid", "payment_failed"):
+        account.events.emit(f"invoice.{change}", invoice)
     meter_id = next(iter(account.meters.objects))
     account.error_reports.trigger(meter_id, "archived_meter", ["acme:active_sensors:2026-11-23T08Z:r1:3"])
     account.error_reports.trigger(None, "no_meter", ["acme:active_sensors:2026-11-23T08Z:r1:3"])
@@ -239,7 +240,7 @@ def test_events_of_another_shape_have_the_same_effect(stack: Stack, reshape: str
         assert posted(signed_request(shaped(delivery.event()))) == 200
     assert stack.record("acme").stripe_subscription_id == subscription_id
 
-    invoice = account.invoices.retrieve(account.subscriptions.retrieve(subscription_id)["latest_invoice"])
+    invoice = account.invoices.preview({"subscription": subscription_id})
     account.subscriptions.set_status(subscription_id, "past_due", emit=False)
     account.events.emit("invoice.payment_failed", invoice)
     (failed,) = [one for one in stack.simulator.webhooks.take() if one.payload == "snapshot"]

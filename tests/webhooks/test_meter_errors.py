@@ -75,6 +75,7 @@ def test_an_hour_is_refused_when_no_resend_of_it_can_succeed(
 def test_an_hour_is_due_again_when_a_resend_of_it_can_succeed(
     stack: Stack, reported: str, queue: Queue, code: str
 ) -> None:
+    stack.simulator.account.observers.clear()  # one of the codes is not Stripe's
     delivery = report(stack, reported, code, named(stack))
 
     assert stack.deliver(delivery).outcome == "processed"
@@ -282,16 +283,17 @@ def test_a_thin_event_has_its_own_secret_and_the_same_way(stack: Stack, acme: st
 
 
 def test_a_thin_event_of_an_unknown_type_is_recorded_as_ignored(stack: Stack, acme: str, output: Output) -> None:
+    stack.simulator.account.observers.clear()  # Stripe has no such event
     stack.simulator.account.events.emit_thin("v1.invented.thing.happened", None, None)
     (delivery,) = stack.simulator.webhooks.take()
 
-    assert stack.deliver(delivery).outcome == "ignored"
-    assert StripeEventRecord.get(delivery.event_id).outcome == "ignored"
+    assert (stack.deliver(delivery).outcome, StripeEventRecord.get(delivery.event_id).outcome) == ("ignored",) * 2
     assert [line["stripe_event_type"] for line in output.events()] == ["v1.invented.thing.happened"]
 
 
 def test_a_meter_report_in_a_snapshots_shape_is_ignored(stack: Stack, acme: str) -> None:
     """Stripe sends these as thin events only; in another shape there is nothing to fetch."""
+    stack.simulator.account.observers.clear()  # Stripe has no such event
     stack.simulator.account.events.emit(METER_ERROR_REPORT, {"id": "mtr_1", "object": "billing.meter"})
     delivery = next(one for one in stack.simulator.webhooks.take() if one.payload == "snapshot")
 

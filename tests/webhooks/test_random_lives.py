@@ -74,7 +74,7 @@ def act(stack: Stack, action: str, in_metadata: bool) -> None:
     elif action == "resume" and latest["status"] == "paused":
         subscriptions.resume(subscription_id)
     elif action == "invoice":
-        invoice = stack.simulator.account.invoices.retrieve(latest["latest_invoice"])
+        invoice = stack.simulator.account.invoices.preview({"subscription": subscription_id})
         subscriptions.set_status(subscription_id, "past_due", emit=False)
         stack.simulator.account.events.emit("invoice.payment_failed", invoice)
     elif action in ("past_due", "active") and latest["status"] != "paused":
