@@ -104,15 +104,15 @@ MUTANTS = (
     Mutant(
         "an hour is corrected at the customer it was reported to",
         PLAN,
-        "    customer_id = hour.reported_to\n",
-        "    customer_id = None\n",
+        "    customer = hour.reported_to or _customer(link, start)\n",
+        "    customer = _customer(link, start)\n",
         ONE_FAULT,
     ),
     Mutant(
         "an hour after the subscription's end is not sent",
         PLAN,
-        "if link.ended_at is not None and link.ended_at <= start:",
-        "if False:",
+        "    subscription = covering(link.subscriptions, start)\n",
+        "    subscription = link.subscriptions[0]\n",
         f"{FLOW} -k after_the_end",
     ),
     Mutant(

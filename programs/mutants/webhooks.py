@@ -7,6 +7,9 @@ from programs.mutants.mutant import LAYER, Mutant
 DELIVERY = f"{LAYER}/webhooks/delivery.py"
 CUSTOMERS = f"{LAYER}/tables/customers.py"
 LEDGER = f"{LAYER}/webhooks/ledger.py"
+CHOICE = f"{LAYER}/webhooks/choice.py"
+LINKER = f"{LAYER}/webhooks/linking.py"
+SUBSCRIPTIONS = f"{LAYER}/tables/subscriptions.py"
 DECISION = f"{LAYER}/webhooks/decision.py"
 REFRESH = f"{LAYER}/webhooks/refresh.py"
 METER_ERRORS = f"{LAYER}/webhooks/meter_errors.py"
@@ -43,9 +46,9 @@ MUTANTS = (
     ),
     Mutant(
         "no write of what was fetched before another write",
-        LEDGER,
-        "    is_unwritten = SubscriptionRecord.version == before.version\n",
-        "    is_unwritten = SubscriptionRecord.version.exists()\n",
+        SUBSCRIPTIONS,
+        "        return attribute == version\n",
+        "        return attribute.exists()\n",
         f"{RACES} -k overtaken",
     ),
     Mutant(
@@ -60,22 +63,22 @@ MUTANTS = (
     Mutant(
         "what differs from the record is written, be it there already or not",
         DECISION,
-        "if getattr(before, name, None) != value}",
-        "if getattr(before, name, None) is None}",
+        "if as_it_was and getattr(before, name) == value}",
+        "if as_it_was and getattr(before, name) is not None}",
         f"{ORDER} -k two_changes_in_one_second-snapshot-metadata",
     ),
     Mutant(
-        "the record follows the newest living subscription",
-        DECISION,
-        "        return living, subscription.created, subscription.subscription_id",
-        "        return 0, -subscription.created, subscription.subscription_id",
+        "the record follows the newest of the subscriptions that bill",
+        CHOICE,
+        "    return bool(subscription.meters), living, subscription.created, subscription.subscription_id",
+        "    return bool(subscription.meters), 0, -subscription.created, subscription.subscription_id",
         f"{ORDER} -k late_end_of_a_first",
     ),
     Mutant(
         "the earlier customers of an organisation are asked for as well",
         REFRESH,
-        "customer_ids |= {*(record.customer_ids or ()), record.stripe_customer_id}",
-        "customer_ids |= set()",
+        "    customer_ids: set[str | None] = {*customers_of(record)}\n",
+        "    customer_ids: set[str | None] = set()\n",
         f"{ORDER} -k returns_to_an_earlier",
     ),
     Mutant(
@@ -143,9 +146,9 @@ MUTANTS = (
     ),
     Mutant(
         "Stripe is asked once more when a customer was linked",
-        DELIVERY,
-        "    fetched = fetch(gateway, record.organization_id, None, record)\n    if fetched is not None and",
-        "    fetched = None\n    if fetched is not None and",
+        LINKER,
+        "    if fetched is not None and not is_reflected(record, fetched):\n        # The loop",
+        "    if False:\n        # The loop",
         f"{LINKING} -k before_its_customer_is_known",
     ),
     Mutant(
@@ -158,20 +161,20 @@ MUTANTS = (
     Mutant(
         "of two claims of a customer at the same moment one fails",
         CUSTOMERS,
-        "transaction.save(record, condition=is_free | is_its_own)",
+        "transaction.save(record, condition=is_free | is_its_own | is_damaged)",
         "transaction.save(record)",
         f"{LINKING} -k same_moment",
     ),
     Mutant(
         "an event of a former customer finds its organisation",
         CUSTOMERS,
-        "return CustomerRecord.get(stripe_customer_id, consistent_read=True).organization_id",
-        "raise CustomerRecord.DoesNotExist",
+        "        record = CustomerRecord.get(stripe_customer_id, consistent_read=True)\n",
+        "        raise CustomerRecord.DoesNotExist\n",
         f"{LINKING} -k former_customer",
     ),
     Mutant(
         "the hours refused since a subscription began become due with it",
-        DELIVERY,
+        LINKER,
         "            make_refused_due(hour)\n",
         "            pass\n",
         f"{FLOW} -k once_it_subscribes",
@@ -193,8 +196,8 @@ MUTANTS = (
     Mutant(
         "a rotated secret is looked for at once",
         STRIPE_SECRETS,
-        "        self._secrets = None\n        return self.current()",
-        "        return None",
+        "            self._secrets, self._fetched_at = self._read(), time.monotonic()\n",
+        "            self._fetched_at = time.monotonic()\n",
         f"{EVENTS} -k rotated_secret",
     ),
     Mutant(
@@ -214,8 +217,8 @@ MUTANTS = (
     Mutant(
         "an error report marks no total that was corrected since",
         METER_ERRORS,
-        "        if not _is_newest(total, hour):",
-        "        if False:",
+        "        if hour.damaged or not _is_newest(total, hour):",
+        "        if hour.damaged:",
         f"{REPORTS} -k corrected_since",
     ),
     Mutant(

@@ -28,8 +28,7 @@ def open_checkout(
 ) -> CheckoutSession:
     """Open a checkout session in which the organisation's customer subscribes.
 
-    The same `request_key` again within 24 hours opens no second session; another one ends the organisation's sessions
-    that are still open. The subscription arrives by webhook, which finds the organisation in its metadata.
+    The same `request_key` again within 24 hours opens no second session; another one ends those that are still open.
 
     Raises:
         InvalidRequestError: a price or a host that is not allowed.
