@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from billing.organizations import is_organization_id
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.subscriptions import list_all_subscriptions
 from billing.tables.customers import customers_by_organization
@@ -24,6 +23,6 @@ def customers_at_stripe(gateway: StripeGateway) -> dict[str, set[str]]:
     """
     found: dict[str, set[str]] = {}
     for subscription in list_all_subscriptions(gateway):
-        if is_organization_id(subscription.organization_id):
+        if subscription.organization_id is not None:
             found.setdefault(subscription.organization_id, set()).add(subscription.customer_id)
     return found

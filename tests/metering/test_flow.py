@@ -11,6 +11,7 @@ import pytest
 from billing import record_active_sensors, record_readings
 from billing.clock import format_time
 from billing.errors import MeterMisconfiguredError
+from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.stack import Stack
 
 HOUR = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -227,3 +228,33 @@ def test_a_run_counts_up_to_the_time_the_schedule_meant(stack: Stack, acme: str)
 
     assert stack.metering_app.handler({"scheduled_time": "2026-11-23T08:59:59Z"}, None)["hours"] == 0
     assert stack.metering_app.handler({"scheduled_time": "2026-11-23T09:00:00Z"}, None)["hours"] == 1
+
+
+@pytest.mark.parametrize(
+    ("times", "refused"),
+    [
+        ({}, {}),
+        ({"started_at": HOUR + timedelta(minutes=59)}, {}),
+        ({"started_at": HOUR + timedelta(hours=1)}, {"subscription_not_begun": 1}),
+        ({"ended_at": HOUR}, {"subscription_ended": 1}),
+        ({"ended_at": HOUR + timedelta(minutes=1)}, {}),
+    ],
+)
+def test_a_record_that_no_event_has_completed_since_an_upgrade_counts_as_one_subscription(
+    stack: Stack, times: dict[str, Any], refused: dict[str, int]
+) -> None:
+    customer_id = stack.simulator.account.customers.create({})["id"]
+    followed: dict[str, Any] = {"stripe_customer_id": customer_id, "stripe_subscription_id": "sub_before", "version": 7}
+    SubscriptionRecord("acme", **followed, **times).save()
+    count_some_usage(stack)
+    stack.advance(hours=1)
+
+    assert stack.meter()["refused"] == refused
+
+
+def test_a_record_of_a_customer_alone_is_no_subscription(stack: Stack) -> None:
+    SubscriptionRecord("acme", stripe_customer_id="cus_before", version=7).save()
+    count_some_usage(stack)
+    stack.advance(hours=1)
+
+    assert stack.meter()["refused"] == {"no_subscription": 1}

@@ -131,6 +131,18 @@ def test_a_checkout_of_another_product_that_uses_the_same_references_changes_not
     assert [record.organization_id for record in SubscriptionRecord.scan()] == ["acme"]
 
 
+@pytest.mark.parametrize("payload", ["snapshot", "thin"])
+def test_metadata_that_can_be_nobodys_id_links_nobody(stack: Stack, payload: str) -> None:
+    customer_id = stack.simulator.account.customers.create({})["id"]
+    items = [{"price": price} for price in stack.prices.values()]
+    named = {"organization_id": "a/b"}
+    stack.simulator.account.subscriptions.create({"customer": customer_id, "items": items, "metadata": named})
+    deliveries = [one for one in stack.simulator.webhooks.take() if one.payload == payload]
+
+    assert {response.outcome for response in stack.deliver_all(deliveries)} == {"ignored"}
+    assert list(SubscriptionRecord.scan()) == []
+
+
 # ------------------------------------------------------------------------------- other accounts, and the other mode
 
 

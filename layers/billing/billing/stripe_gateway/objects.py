@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.clock import from_unix
+from billing.organizations import is_organization_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,12 @@ def read_subscription(item: Mapping[str, Any], event_names: Mapping[str, str]) -
     lines = item["items"]["data"]
     metered = [line for line in lines if _meter_id(line) in event_names]
     periods = [line for line in metered or lines if line.get("current_period_end") is not None]
+    named = (item.get("metadata") or {}).get("organization_id")
     period: Mapping[str, Any] = min(periods, key=lambda line: line["current_period_end"], default={})
     return StripeSubscription(
         subscription_id=item["id"],
         customer_id=id_of(item["customer"]) or "",
-        organization_id=(item.get("metadata") or {}).get("organization_id") or None,
+        organization_id=named if is_organization_id(named) else None,
         status=item["status"],
         created=item["created"],
         started_at=from_unix(item.get("start_date") or item["created"]),
