@@ -54,7 +54,7 @@ MUTANTS = (
         REFRESH,
         "        own_ids.discard(pointer.subscription_id)\n",
         "        pass\n",
-        f"{STRANGERS} -k gives_to_another",
+        f"{STRANGERS} -k takes_nothing",
     ),
     Mutant(
         "an event of another account or mode changes nothing",

@@ -75,6 +75,19 @@ def test_a_subscription_that_the_seller_gives_to_another_organisation_is_that_on
     assert customer_id not in (stack.record("acme").customer_ids or ())
 
 
+def test_a_buyer_who_names_one_organisation_takes_nothing_that_the_seller_gave_to_another(stack: Stack) -> None:
+    customer_id, _ = strangers_checkout(stack, "newco", named="globex")
+    waiting = stack.simulator.webhooks.take()
+    checkout = [one for one in waiting if one.event_type == "checkout.session.completed"]
+
+    assert {response.outcome for response in stack.deliver_all(checkout)} == {"ignored"}
+    stack.deliver_all(waiting)
+
+    assert {record.organization_id: record.stripe_customer_id for record in SubscriptionRecord.scan()} == {
+        "globex": customer_id
+    }
+
+
 def test_a_buyers_word_links_an_organisation_that_has_no_customer_yet(stack: Stack) -> None:
     stack.subscribe("acme", in_metadata=False)
     stack.deliver_all()
