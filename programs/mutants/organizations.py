@@ -32,6 +32,7 @@ READ = "tests/api/test_reading.py"
 DAMAGE = "tests/damage/test_damaged_items.py"
 RECORDED = "tests/usage/test_recording.py"
 PLANNED = "tests/metering/test_plan.py"
+BOUNDARIES = "tests/metering/test_boundaries.py"
 REFRESHED = "tests/operations/test_refresh.py"
 
 MUTANTS = (
@@ -132,6 +133,34 @@ MUTANTS = (
         "        return subscription.customer_id\n",
         "        return link.customer_id\n",
         PLANNED,
+    ),
+    Mutant(
+        "an hour in which a period begins is stamped from that moment",
+        PLAN,
+        'format_time(begins) if begins else ""',
+        '""',
+        BOUNDARIES,
+    ),
+    Mutant(
+        "corrections of such an hour are stamped from the same moment",
+        PLAN,
+        "hour.reported_to, hour.stamped_from, now)",
+        'hour.reported_to, "", now)',
+        PLANNED,
+    ),
+    Mutant(
+        "the next period is known before it comes",
+        CHOICE,
+        "        starts.add(following)\n",
+        "        pass\n",
+        DECISIONS,
+    ),
+    Mutant(
+        "the hour in which a subscription ends belongs to its last period",
+        CHOICE,
+        "    if following is not None and not ends_by_then:\n",
+        "    if following is not None:\n",
+        DECISIONS,
     ),
     Mutant(
         "a price that is added makes the hours due that were refused without it",

@@ -82,6 +82,49 @@ def test_every_meter_is_sent_when_nothing_was_reported() -> None:
     assert events[1].identifier == "acme:temperature_readings:2026-11-23T08Z:r1:120"
 
 
+def at(minutes: int, seconds: int = 0) -> datetime:
+    return HOUR + timedelta(minutes=minutes, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("period_starts", "revision", "stamp"),
+    [
+        ((), 0, at(0, 1)),
+        ((HOUR,), 0, at(0, 1)),
+        ((at(60),), 0, at(0, 1)),
+        ((at(-1), at(18, 30)), 0, at(18, 31)),
+        ((at(3), at(45)), 0, at(45, 1)),
+        ((at(0, 2),), 9, at(0, 12)),
+        ((at(59, 57),), 0, at(59, 58)),
+        ((at(59, 57),), 7, at(59, 59)),
+        ((at(59, 59),), 0, at(59, 59)),
+        ((), 5000, at(59, 59)),
+    ],
+)
+def test_an_hour_is_stamped_from_the_moment_at_which_a_period_begins_in_it(
+    period_starts: tuple[datetime, ...], revision: int, stamp: datetime
+) -> None:
+    its_link = link(subscriptions=(subscription(period_starts=period_starts),))
+
+    declaration = plan(hour(revision=revision), its_link, NOW)
+
+    assert isinstance(declaration, Declaration)
+    assert {event.timestamp for event in meter_events(declaration)} == {int(stamp.timestamp())}
+
+
+def test_corrections_are_stamped_from_the_same_moment_whatever_is_known_of_the_periods_by_then() -> None:
+    first = plan(hour(), link(subscriptions=(subscription(period_starts=(at(3),)),)), NOW)
+    assert isinstance(first, Declaration)
+    reported = {"active_sensors": 3, "temperature_readings": 100}
+
+    corrected = plan(
+        hour(reported=reported, reported_to="cus_acme", revision=1, stamped_from=first.stamped_from), link(), NOW
+    )
+
+    assert isinstance(corrected, Declaration)
+    assert [event.timestamp for event in meter_events(corrected)] == [int(at(3, 2).timestamp())]
+
+
 def test_only_what_changed_is_sent_when_the_rest_was_reported() -> None:
     reported = {"active_sensors": 3, "temperature_readings": 100}
 

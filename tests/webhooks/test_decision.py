@@ -273,3 +273,38 @@ def test_two_subscriptions_that_bill_one_meter_are_named() -> None:
     assert billed_twice(fetched(subscription(), apart)) == ()
     assert billed_twice(fetched(subscription(), replace(other, status="paused"))) == ()
     assert billed_twice(fetched(subscription(meters=()), replace(other, meters=()), apart)) == ()
+
+
+NEXT = NOON + timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        ({}, (NOON, NEXT)),
+        ({"started_at": NOON - 3 * HOUR}, (NOON - 3 * HOUR, NOON, NEXT)),
+        ({"cancel_at_period_end": True}, (NOON,)),
+        ({"cancel_at": NEXT}, (NOON,)),
+        ({"cancel_at": NEXT - HOUR}, (NOON,)),
+        ({"cancel_at": NEXT + HOUR}, (NOON, NEXT)),
+        ({"status": "canceled", "ended_at": NOON + HOUR}, (NOON,)),
+        ({"status": "canceled", "ended_at": NEXT}, (NOON,)),
+        ({"started_at": NOON - timedelta(days=40)}, (NOON, NEXT)),
+    ],
+)
+def test_the_next_period_is_known_before_it_comes_unless_the_subscription_ends_by_then(
+    changes: dict[str, Any], starts: tuple[datetime, ...]
+) -> None:
+    (metered,) = fetched(subscription(**changes)).metered_subscriptions
+
+    assert metered.period_starts == starts
+
+
+def test_periods_that_have_gone_by_are_remembered_and_one_that_did_not_come_is_not() -> None:
+    renewed = subscription(current_period_start=NEXT, current_period_end=NEXT + timedelta(days=30))
+    (metered,) = fetched(renewed, record=STORED).metered_subscriptions
+    assert metered.period_starts == (NOON, NEXT, NEXT + timedelta(days=30))
+
+    moved = subscription(current_period_end=NOON + timedelta(days=9))
+    (metered,) = fetched(moved, record=STORED).metered_subscriptions
+    assert metered.period_starts == (NOON, NOON + timedelta(days=9))

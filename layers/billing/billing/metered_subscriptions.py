@@ -15,6 +15,8 @@ class MeteredSubscription:
     """A subscription that sells at least one of our meters, as the organisation's record remembers it.
 
     `meters` are the event names of those that it sells now, in order. One whose first payment is open sells nothing.
+    `period_starts` are the moments at which a billing period of it begins, in order: those of the past that are known,
+    and the next one where it goes on by then.
     """
 
     subscription_id: str
@@ -22,6 +24,12 @@ class MeteredSubscription:
     started_at: datetime
     ended_at: datetime | None
     meters: tuple[str, ...]
+    period_starts: tuple[datetime, ...] = ()
+
+    def begins_within(self, window_start: datetime) -> datetime | None:
+        """Return when a period of it begins in this hour, the last where several do; None where none does."""
+        starts = [start for start in self.period_starts if window_start < start < window_start + HOUR]
+        return max(starts, default=None)
 
     def covers(self, window_start: datetime) -> bool:
         """Say whether it sold usage in this hour, or in a part of it."""
@@ -50,6 +58,7 @@ def _to_map(subscription: MeteredSubscription) -> dict[str, Any]:
         "customer_id": {"S": subscription.customer_id},
         "started_at": {"S": format_time(subscription.started_at)},
         "meters": {"L": [{"S": event_name} for event_name in subscription.meters]},
+        "period_starts": {"L": [{"S": format_time(start)} for start in subscription.period_starts]},
     }
     if subscription.ended_at is not None:
         values["ended_at"] = {"S": format_time(subscription.ended_at)}
@@ -75,4 +84,6 @@ def _from_map(values: Mapping[str, Any]) -> MeteredSubscription:
         started_at=parse_time(values["started_at"]["S"]),
         ended_at=parse_time(values["ended_at"]["S"]) if "ended_at" in values else None,
         meters=tuple(value["S"] for value in values["meters"]["L"]),
+        # Not there in records from before periods were remembered.
+        period_starts=tuple(parse_time(value["S"]) for value in values.get("period_starts", {"L": ()})["L"]),
     )

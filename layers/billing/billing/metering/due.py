@@ -121,6 +121,7 @@ def _hour(item: Mapping[str, Any]) -> UsageHour:
         sending_since=item["sending_since"]["S"] if "sending_since" in item else "",
         doubt_until=item["doubt_until"]["S"] if "doubt_until" in item else "",
         others_until=item["others_until"]["S"] if "others_until" in item else "",
+        stamped_from=item["stamped_from"]["S"] if "stamped_from" in item else "",
     )
 
 

@@ -34,6 +34,7 @@ class UsageHour:
     sending_since: str
     doubt_until: str
     others_until: str
+    stamped_from: str = ""
 
     @property
     def key(self) -> Key:
@@ -59,6 +60,7 @@ class Declaration:
 
     `totals` has every meter's total, `revision` is the one they are sent under. `others_until` is until when another
     sender may still send, `doubt_until` until when one may still send other totals than these; empty where none can.
+    `stamped_from` is the moment in the hour from which its events are stamped; empty for its start.
     """
 
     hour: UsageHour
@@ -67,6 +69,7 @@ class Declaration:
     revision: int
     doubt_until: str
     others_until: str
+    stamped_from: str = ""
 
     @property
     def version(self) -> int:

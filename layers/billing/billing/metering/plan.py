@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from billing.clock import format_time, hour_of, parse_time
-from billing.metered_subscriptions import covering
+from billing.metered_subscriptions import MeteredSubscription, covering
 from billing.metering.hour import Declaration, Link, MeterEvent, Refusal, UsageHour
 from billing.meters import METERS, Meter
 from billing.stripe_limits import LARGEST_VALUE, OLDEST_USAGE
@@ -44,19 +44,24 @@ def plan(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Ref
         return None
     if start < now - OLDEST:
         return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
-    customer = hour.reported_to or _customer(link, start)
-    return customer if isinstance(customer, Refusal) else _declaration(hour, totals, customer, now)
+    if hour.reported_to is not None:
+        return _declaration(hour, totals, hour.reported_to, hour.stamped_from, now)
+    subscription = _subscription(link, start)
+    if isinstance(subscription, Refusal):
+        return subscription
+    begins = subscription.begins_within(start)
+    return _declaration(hour, totals, subscription.customer_id, format_time(begins) if begins else "", now)
 
 
-def _customer(link: Link | None, start: datetime) -> str | Refusal:
-    """Return the customer of the subscription to which an hour belongs, or why there is none."""
+def _subscription(link: Link | None, start: datetime) -> MeteredSubscription | Refusal:
+    """Return the subscription to which an hour belongs, or why there is none."""
     if link is None or not link.customer_id:
         return Refusal(NO_CUSTOMER, "No Stripe customer for organization")
     if not link.subscriptions:
         return Refusal(NO_SUBSCRIPTION, "The organization has no subscription to a meter: no checkout was finished")
     subscription = covering(link.subscriptions, start)
     if subscription is not None:
-        return subscription.customer_id
+        return subscription
     ends = [each.ended_at for each in link.subscriptions if each.ended_at is not None and each.ended_at <= start]
     if ends:
         return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(max(ends))}")
@@ -83,7 +88,9 @@ def _total(hour: UsageHour, event_name: str) -> int:
     return total
 
 
-def _declaration(hour: UsageHour, totals: Mapping[str, int], customer_id: str, now: datetime) -> Declaration:
+def _declaration(
+    hour: UsageHour, totals: Mapping[str, int], customer_id: str, stamped_from: str, now: datetime
+) -> Declaration:
     others_until = hour.others_until
     if hour.sending_since:
         # Whoever declared last may be alive, and sends until its function ends.
@@ -100,6 +107,7 @@ def _declaration(hour: UsageHour, totals: Mapping[str, int], customer_id: str, n
         revision=hour.revision + 1 if is_new else hour.revision,
         doubt_until="" if _is_over(doubt_until, now) else doubt_until,
         others_until="" if _is_over(others_until, now) else others_until,
+        stamped_from=stamped_from,
     )
 
 
@@ -110,12 +118,17 @@ def _is_over(until: str, now: datetime) -> bool:
 def meter_events(declaration: Declaration) -> list[MeterEvent]:
     """Return the events that tell Stripe what it does not know yet of a declared hour.
 
-    After an earlier send whose end is unknown, that is every total.
+    After an earlier send whose end is unknown, that is every total. They are stamped from the moment on at which a
+    billing period begins in the hour: so the hour is of that period, whose invoice is a period away, and not before the
+    subscription's start, where Stripe would bill it to nobody. The moment stays the same for all corrections: a later
+    total has a later time.
     """
     hour = declaration.hour
     known = hour.reported if hour.sending is None else {}
-    # In its hour whatever happens: 3,599 corrections later the second stays the same, and Stripe goes by arrival.
-    timestamp = int(parse_time(hour.window_start).timestamp()) + min(declaration.revision, 3599)
+    # In its hour whatever happens: corrections that come after its last second share it, and Stripe goes by arrival.
+    start = int(parse_time(hour.window_start).timestamp())
+    first = int(parse_time(declaration.stamped_from).timestamp()) if declaration.stamped_from else start
+    timestamp = min(first + declaration.revision, start + 3599)
     return [
         MeterEvent(
             event_name=event_name,

@@ -108,6 +108,8 @@ def declaring(declaration: Declaration, now: datetime) -> Write:
         .set("reported_to", {"S": declaration.customer_id})
         .remove("refused")
     )
+    if declaration.stamped_from != declaration.hour.stamped_from:
+        update.set("stamped_from", {"S": declaration.stamped_from or declaration.hour.window_start})
     for name, until in (("doubt_until", declaration.doubt_until), ("others_until", declaration.others_until)):
         if until:
             update.set(name, {"S": until})

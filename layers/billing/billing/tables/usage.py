@@ -70,6 +70,7 @@ class UsageRecord(Table):
     sending_since = TimeAttribute(null=True)
     doubt_until = TimeAttribute(null=True)
     others_until = TimeAttribute(null=True)
+    stamped_from = TimeAttribute(null=True)
     refused = UnicodeAttribute(null=True)
 
     due = DueIndex()

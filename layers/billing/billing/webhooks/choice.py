@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing.clock import HOUR
 from billing.metered_subscriptions import MeteredSubscription
 from billing.stripe_gateway.objects import StripeSubscription
 from billing.stripe_limits import OLDEST_USAGE
@@ -58,23 +59,15 @@ class Found:
 class Fetched:
     """What a refresh stores: the subscription to follow, and when it began to ask.
 
-    `all_subscriptions` are those that were found, the best to follow first.
+    `all_subscriptions` are those that were found, the best to follow first; `metered_subscriptions` those of them that
+    sell our meters, or sold them in hours that Stripe takes usage of.
     """
 
     subscription: StripeSubscription
     all_subscriptions: Sequence[StripeSubscription]
     customer_ids: Collection[str]
     fetched_at: datetime
-
-    @property
-    def metered_subscriptions(self) -> tuple[MeteredSubscription, ...]:
-        """Return those that sell our meters, or sold them in hours that Stripe takes usage of; the best first."""
-        return tuple(
-            MeteredSubscription(each.subscription_id, each.customer_id, each.started_at, each.ended_at, each.meters)
-            for each in self.all_subscriptions
-            if each.meters and each.has_begun
-            if each.ended_at is None or each.ended_at > self.fetched_at - OLDEST_USAGE
-        )
+    metered_subscriptions: tuple[MeteredSubscription, ...]
 
 
 def choose(found: Found, record: StoredSubscription | None) -> Fetched | None:
@@ -88,7 +81,44 @@ def choose(found: Found, record: StoredSubscription | None) -> Fetched | None:
     ours = [each for each in ranked if each.meters or each.subscription_id == followed_id]
     if not ours:
         return None
-    return Fetched(ours[0], ranked, {*found.customer_ids, ours[0].customer_id}, found.fetched_at)
+    oldest = found.fetched_at - OLDEST_USAGE
+    known = {each.subscription_id: each.period_starts for each in (record and record.metered_subscriptions) or ()}
+    metered = tuple(
+        _metered(each, known.get(each.subscription_id, ()), oldest)
+        for each in ranked
+        if each.meters and each.has_begun and (each.ended_at is None or each.ended_at > oldest)
+    )
+    customer_ids = {*found.customer_ids, ours[0].customer_id}
+    return Fetched(ours[0], ranked, customer_ids, found.fetched_at, metered)
+
+
+def _metered(
+    subscription: StripeSubscription, known_starts: Sequence[datetime], oldest: datetime
+) -> MeteredSubscription:
+    """Return what is remembered of a subscription: of its periods those that Stripe has shown at some time.
+
+    The present period's end begins the next one, unless the subscription ends by then.
+    """
+    current, following, ended_at = (
+        subscription.current_period_start,
+        subscription.current_period_end,
+        subscription.ended_at,
+    )
+    starts = {subscription.started_at, *([current] if current else ())}
+    starts |= {start for start in known_starts if current is None or start <= current}
+    ends_by_then = subscription.cancel_at_period_end or (
+        subscription.cancel_at is not None and following is not None and subscription.cancel_at <= following
+    )
+    if following is not None and not ends_by_then:
+        starts.add(following)
+    return MeteredSubscription(
+        subscription.subscription_id,
+        subscription.customer_id,
+        subscription.started_at,
+        ended_at,
+        subscription.meters,
+        tuple(sorted(start for start in starts if start > oldest - HOUR and (ended_at is None or start < ended_at))),
+    )
 
 
 def _rank(subscription: StripeSubscription) -> tuple[bool, int, int, str]:
