@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "an hour is corrected at the customer it was reported to",
         PLAN,
-        "    customer = hour.reported_to or _customer(link, start)\n",
-        "    customer = _customer(link, start)\n",
+        "    if hour.reported_to is not None:\n",
+        "    if False:\n",
         ONE_FAULT,
     ),
     Mutant(

@@ -26,12 +26,13 @@ PLAN = f"{LAYER}/metering/plan.py"
 
 STRANGERS = "tests/webhooks/test_strangers.py"
 SECRETS = "tests/webhooks/test_secrets.py"
+CHOICES = "tests/webhooks/test_choice.py"
 DECISIONS = "tests/webhooks/test_decision.py"
 SECOND_CHECKOUT = "tests/api/test_second_checkout.py"
 READ = "tests/api/test_reading.py"
 DAMAGE = "tests/damage/test_damaged_items.py"
 RECORDED = "tests/usage/test_recording.py"
-PLANNED = "tests/metering/test_plan.py"
+PLANNED = "tests/metering/test_plan.py tests/metering/test_belonging.py"
 BOUNDARIES = "tests/metering/test_boundaries.py"
 REFRESHED = "tests/operations/test_refresh.py"
 
@@ -48,7 +49,7 @@ MUTANTS = (
         CHOICE,
         "    return is_subscribed or not relinks\n",
         "    return not relinks\n",
-        DECISIONS,
+        CHOICES,
     ),
     Mutant(
         "what the seller gave to another organisation is not fetched for the one that a buyer names",
@@ -104,14 +105,14 @@ MUTANTS = (
         CHOICE,
         "if each.meters or each.subscription_id == followed_id]",
         "if True]",
-        DECISIONS,
+        CHOICES,
     ),
     Mutant(
         "a subscription that bills is followed before one that only lives",
         CHOICE,
         "    living = 2 if subscription.bills else 1 if subscription.is_living else 0\n",
         "    living = 1 if subscription.is_living else 0\n",
-        DECISIONS,
+        CHOICES,
     ),
     Mutant(
         "two subscriptions that bill the same usage are told",
@@ -123,15 +124,15 @@ MUTANTS = (
     Mutant(
         "a checkout that was never finished sells nothing",
         CHOICE,
-        "            if each.meters and each.has_begun\n",
-        "            if each.meters\n",
-        DECISIONS,
+        "        if each.meters and each.has_begun and (",
+        "        if each.meters and (",
+        CHOICES,
     ),
     Mutant(
         "an hour goes to the customer of the subscription that it belongs to",
         PLAN,
-        "        return subscription.customer_id\n",
-        "        return link.customer_id\n",
+        "    return _declaration(hour, totals, subscription.customer_id,",
+        "    return _declaration(hour, totals, str(link and link.customer_id),",
         PLANNED,
     ),
     Mutant(
@@ -153,14 +154,14 @@ MUTANTS = (
         CHOICE,
         "        starts.add(following)\n",
         "        pass\n",
-        DECISIONS,
+        CHOICES,
     ),
     Mutant(
         "the hour in which a subscription ends belongs to its last period",
         CHOICE,
         "    if following is not None and not ends_by_then:\n",
         "    if following is not None:\n",
-        DECISIONS,
+        CHOICES,
     ),
     Mutant(
         "a price that is added makes the hours due that were refused without it",
