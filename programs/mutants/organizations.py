@@ -32,7 +32,7 @@ SECOND_CHECKOUT = "tests/api/test_second_checkout.py"
 READ = "tests/api/test_reading.py"
 DAMAGE = "tests/damage/test_damaged_items.py"
 RECORDED = "tests/usage/test_recording.py"
-PLANNED = "tests/metering/test_plan.py tests/metering/test_belonging.py"
+BELONGING = "tests/metering/test_belonging.py"
 BOUNDARIES = "tests/metering/test_boundaries.py"
 REFRESHED = "tests/operations/test_refresh.py"
 
@@ -133,7 +133,7 @@ MUTANTS = (
         PLAN,
         "    return _declaration(hour, totals, subscription.customer_id,",
         "    return _declaration(hour, totals, str(link and link.customer_id),",
-        PLANNED,
+        BELONGING,
     ),
     Mutant(
         "an hour in which a period begins is stamped from that moment",
@@ -147,7 +147,7 @@ MUTANTS = (
         PLAN,
         "hour.reported_to, hour.stamped_from, now)",
         'hour.reported_to, "", now)',
-        PLANNED,
+        BELONGING,
     ),
     Mutant(
         "the next period is known before it comes",
