@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
 from tests.template.source import ROOT
 
@@ -78,5 +79,17 @@ def test_access_logs_hold_no_header_query_or_body() -> None:
     entry = json.loads(settings["Format"])
 
     assert referred(settings["DestinationArn"]) == "HttpApiLogGroup"
+    assert "messageString" not in settings["Format"], "its value has quotes of its own, or is a bare dash"
     for value in entry.values():
         assert not re.search(r"header|querystring|body|authorizer\.claims|path$", value), value
+
+
+def test_a_warning_of_the_api_s_import_fails_the_deployment() -> None:
+    assert expand().properties("HttpApi")["FailOnWarnings"] is True
+
+
+def test_an_issuer_without_an_audience_is_refused_before_anything_is_made() -> None:
+    rule = read_template()["Rules"]["TokensHaveAnAudience"]
+
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtIssuer"}, ""]}]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "JwtAudience"}, ""]}]}

@@ -40,3 +40,13 @@ def test_the_page_on_deploying_explains_every_parameter() -> None:
     first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
 
     assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", ["MeterEventsPerSecond", "ReconciliationCallsPerSecond"])
+def test_a_pace_that_every_run_would_refuse_is_refused_when_it_is_deployed(name: str) -> None:
+    pattern = PARAMETERS[name]["AllowedPattern"]
+
+    for allowed in ("", "1", "10", "0.5", "250.25", "05"):
+        assert re.fullmatch(pattern, allowed), allowed
+    for refused in ("0", "0.0", "00", "-1", "fast", "1.", ".5", "1e3"):
+        assert not re.fullmatch(pattern, refused), refused

@@ -109,7 +109,10 @@ def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mappin
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert int(source["ScalingConfig"]["MaximumConcurrency"]) >= 2
-    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
+    # Its code sends messages to the queue that starts it, which Lambda takes for a loop after 16 rounds.
+    # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+    assert function["RecursiveLoop"] == "Allow"
 
 
 def test_the_metering_queue_keeps_a_shard_s_messages_in_order_and_the_others_moving() -> None:
