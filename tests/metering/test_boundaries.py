@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing import clock, record_readings
+from billing import clock, get_stripe_meter_service, record_readings
 from billing.clock import hour_of
 from programs.local.stack import Stack
 
@@ -87,3 +87,21 @@ def test_the_hour_in_which_a_subscription_ends_belongs_to_its_last_period(stack:
         assert len(stamps) == 1, "the hour lies after the end"
     else:
         assert stamps[-1] < end.timestamp()
+
+
+def test_what_is_reported_before_a_boundary_of_its_hour_has_come_is_recorded_and_reported_after_it(
+    stack: Stack,
+) -> None:
+    customer_id, _ = stack.subscribe("acme", at=DAY + timedelta(minutes=30))
+    stack.deliver_all()
+    renewal = DAY.replace(month=12)
+    stack.simulator.clock.set(renewal + timedelta(minutes=5))
+
+    early = get_stripe_meter_service().report_reading_volume("acme", 10)
+    stack.simulator.clock.set(renewal + timedelta(minutes=31))
+    later = get_stripe_meter_service().report_reading_volume("acme", 10)
+
+    assert (early.success, early.recorded) == (False, True)
+    assert "future" in str(early.error)
+    assert (later.success, later.recorded) == (True, True)
+    assert stack.simulator.account.hourly(customer_id, READINGS) == {int(renewal.timestamp()): 20}
