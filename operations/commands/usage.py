@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from billing.api.requests import read_range
 from billing.errors import RefusedError
@@ -31,8 +31,12 @@ def usage(
         raise typer.BadParameter(f"start or end: {error}") from None
     hours = usage_between(organization, since, until)
     meter_totals = totals(hours)
+    # Whatever the width, the hour and the reason are there whole.
     table = Table(
-        "Hour", "State", *(f"{name} {column}" for name in meter_totals for column in ("counted", "reported")), "Reason"
+        Column("Hour", no_wrap=True),
+        Column("State", no_wrap=True),
+        *(Column(f"{name} {column}", overflow="fold") for name in meter_totals for column in ("counted", "reported")),
+        Column("Reason", overflow="fold"),
     )
     for hour in hours:
         cells = [str(numbers.get(name, "")) for name in meter_totals for numbers in (hour.counted, hour.reported)]
@@ -41,7 +45,7 @@ def usage(
         table.add_row(hour.window_start, state, *cells, hour.reason or not_sold)
     table.add_section()
     sums = [str(number) for total in meter_totals.values() for number in (total.counted, total.reported)]
-    table.add_row("Total", "", *sums, "last hour's number for `last` meters")
+    table.add_row("Total", "", *sums, "of `last` meters the last hour's")
     record = SubscriptionRecord.of(organization)
     customer_id = (record and record.stripe_customer_id) or "no Stripe customer"
     title = f"{organization}: {customer_id}, {(record and record.status) or 'no subscription'}"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from billing import clock, record_readings
 from programs.local.stack import Stack
 from tests.operations.conftest import (
@@ -11,7 +13,9 @@ from tests.operations.conftest import (
 )
 
 
-def test_usage_lists_and_draws_an_organisations_hours(stack: Stack, operate: Operate) -> None:
+def test_usage_lists_and_draws_an_organisations_hours(
+    stack: Stack, operate: Operate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack.subscribe("acme", at=START - timedelta(hours=3))
     stack.deliver_all()
     record_usage("acme")
@@ -22,6 +26,8 @@ def test_usage_lists_and_draws_an_organisations_hours(stack: Stack, operate: Ope
     assert told["totals"]["temperature_readings"] == {"formula": "sum", "counted": 64, "reported": 60, "not_sold": 0}
     listed = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z").out
     assert "2026-11-23T05:00:00Z" in listed
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "2026-11-23T05:00:00Z" in operate("usage", "acme", "--end", "2026-11-23T09:00:00Z").out
     drawn = operate("usage", "acme", "--end", "2026-11-23T09:00:00Z", "--plot").out
     assert "Temperature readings, highest 30 an hour" in drawn
     assert "█" in drawn
