@@ -193,8 +193,15 @@ def _stream(sandbox: Sandbox) -> str:
 
 _PERIODS = ("timestamp", "ending period", "beginning period")
 QUESTIONS = (
-    Question("A boundary's hour, in a preview", _PERIODS, "any", lambda it: _boundary(it, by_invoice=False)),
-    Question("A boundary's hour, on the invoice", _PERIODS, "any", lambda it: _boundary(it, by_invoice=True)),
+    Question(
+        "A boundary's hour, in a preview", _PERIODS, "not the ending period", lambda it: _boundary(it, by_invoice=False)
+    ),
+    Question(
+        "A boundary's hour, on the invoice",
+        _PERIODS,
+        "not the ending period",
+        lambda it: _boundary(it, by_invoice=True),
+    ),
     Question("`last` of hours that came out of order", ("timestamp", "arrival"), "either", _last),
     Question("Usage in a trial, on a line", ("shown", "left out"), "either, never charged", _trial),
     Question("Stamped before the start, same hour", ("billed", "not billed"), "either, never sent", _before_the_start),
