@@ -145,6 +145,17 @@ def test_the_timestamp_stays_in_the_hour_when_the_revisions_are_many() -> None:
     assert {event.timestamp for event in events} == {int(HOUR.timestamp()) + 3599}
 
 
+def test_no_organisation_can_be_called_like_the_hash_of_another() -> None:
+    def text(organization_id: str) -> str:
+        return identifier(organization_id, "temperature_readings", format_time(HOUR), 1, 7)
+
+    long = "x" * 150
+    impostor = text(long).partition(":")[0]
+
+    assert impostor.startswith("sha256-")
+    assert text(impostor) != text(long)
+
+
 organizations = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300)
 values = st.integers(0, 10**15 - 1)
 revisions = st.integers(1, 100_000)

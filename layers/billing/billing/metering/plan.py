@@ -21,6 +21,7 @@ OLDEST = OLDEST_USAGE - timedelta(minutes=5)
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 SENDER_LIFETIME = timedelta(minutes=16)
 IDENTIFIER_LENGTH = 100
+HASHED = "sha256-"
 
 
 # The refusals that end when an organisation's customer or subscription becomes known.
@@ -145,12 +146,13 @@ def meter_events(declaration: Declaration) -> list[MeterEvent]:
 def identifier(organization_id: str, event_name: str, window_start: str, revision: int, value: int) -> str:
     """Return the identifier of a total: readable, at most 100 characters, the same for every resend of it.
 
-    `acme:active_sensors:2026-11-23T08Z:r1:42`; a long organisation id is replaced by a hash.
+    `acme:active_sensors:2026-11-23T08Z:r1:42`; a long organisation id is replaced by a hash, and so is one that looks
+    like such a hash.
     """
     rest = f":{event_name}:{window_start[:13]}Z:r{revision}:{value}"
-    if len(organization_id) + len(rest) > IDENTIFIER_LENGTH:
+    if len(organization_id) + len(rest) > IDENTIFIER_LENGTH or organization_id.startswith(HASHED):
         digest = hashlib.sha256(organization_id.encode()).hexdigest()
-        organization_id = "sha256-" + digest[: min(32, IDENTIFIER_LENGTH - len(rest) - 7)]
+        organization_id = HASHED + digest[: min(32, IDENTIFIER_LENGTH - len(rest) - len(HASHED))]
     return organization_id + rest
 
 
@@ -167,7 +169,7 @@ class NamedTotal:
 def parse_identifier(text: str) -> NamedTotal | None:
     """Read an identifier that `identifier` made; None for any other, and where the organisation is hashed."""
     parts = text.rsplit(":", 4)
-    if len(parts) != 5 or parts[0].startswith("sha256-"):
+    if len(parts) != 5 or parts[0].startswith(HASHED):
         return None
     organization_id, event_name, hour, revision, _ = parts
     try:
