@@ -128,14 +128,27 @@ class Bench:
         self.measured: dict[tuple[str, str], Measured] = defaultdict(Measured)
         self.control.add_destination("http://localhost/stripe/webhook", secret=SECRET)
         product = self.stripe.v1.products.create({"name": "Sensor monitoring"})
+        meter = self.stripe.v1.billing.meters.create(
+            {
+                "display_name": "Readings",
+                "event_name": "temperature_readings",
+                "event_time_window": "hour",
+                "default_aggregation": {"formula": "sum"},
+            }
+        )
+        recurring: Any = {"interval": "month", "usage_type": "metered", "meter": meter.id}
         price = self.stripe.v1.prices.create(
-            {"product": product.id, "currency": "eur", "unit_amount": 100, "recurring": {"interval": "month"}}
+            {"product": product.id, "currency": "eur", "unit_amount": 100, "recurring": recurring}
         )
         self.subscriptions: dict[str, str] = {}
         for name in self.handlers:
             customer = self.stripe.v1.customers.create({})
             subscription = self.stripe.v1.subscriptions.create(
-                {"customer": customer.id, "items": [{"price": price.id}], "metadata": {"organization_id": name}}
+                {
+                    "customer": customer.id,
+                    "items": [{"price": price.id}],
+                    "metadata": {"organization_id": name.strip("… ")},
+                }
             )
             self.subscriptions[name] = subscription.id
             created = self.control.take_deliveries("customer.subscription.created")[0]
