@@ -127,6 +127,24 @@ class Bench:
         }
         self.measured: dict[tuple[str, str], Measured] = defaultdict(Measured)
         self.control.add_destination("http://localhost/stripe/webhook", secret=SECRET)
+        price_id = self._metered_price()
+        self.subscriptions: dict[str, str] = {}
+        for name in self.handlers:
+            customer = self.stripe.v1.customers.create({})
+            subscription = self.stripe.v1.subscriptions.create(
+                {
+                    "customer": customer.id,
+                    "items": [{"price": price_id}],
+                    "metadata": {"organization_id": name.strip("… ")},
+                }
+            )
+            self.subscriptions[name] = subscription.id
+            created = self.control.take_deliveries("customer.subscription.created")[0]
+            # The first event is this handler's for all of them: each starts from the same record.
+            assert self.handlers["this handler"](http_event(created["body"].encode())) == 200
+        self.control.take_deliveries()
+
+    def _metered_price(self) -> str:
         product = self.stripe.v1.products.create({"name": "Sensor monitoring"})
         meter = self.stripe.v1.billing.meters.create(
             {
@@ -140,21 +158,7 @@ class Bench:
         price = self.stripe.v1.prices.create(
             {"product": product.id, "currency": "eur", "unit_amount": 100, "recurring": recurring}
         )
-        self.subscriptions: dict[str, str] = {}
-        for name in self.handlers:
-            customer = self.stripe.v1.customers.create({})
-            subscription = self.stripe.v1.subscriptions.create(
-                {
-                    "customer": customer.id,
-                    "items": [{"price": price.id}],
-                    "metadata": {"organization_id": name.strip("… ")},
-                }
-            )
-            self.subscriptions[name] = subscription.id
-            created = self.control.take_deliveries("customer.subscription.created")[0]
-            # The first event is this handler's for all of them: each starts from the same record.
-            assert self.handlers["this handler"](http_event(created["body"].encode())) == 200
-        self.control.take_deliveries()
+        return price.id
 
     def _through(self, deliver: Callable[..., Any]) -> Handler:
         def handle(event: dict[str, Any]) -> int:
