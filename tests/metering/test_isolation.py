@@ -23,7 +23,7 @@ LONG = "long-" + "x" * 1_500
 
 BROKEN_LINKS = [
     link("unknown-at-stripe", "cus_of_another_account"),
-    link("damaged-link", "cus_damaged") | {"metered_subscriptions": {"L": [{"S": "all of them"}]}},
+    link("damaged-link", "cus_damaged") | {"metered_subscriptions": {"S": "all of them"}},
 ]
 BROKEN_HOURS = [
     due_hour("deleted"),

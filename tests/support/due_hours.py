@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing.clock import format_time
-from billing.metered_subscriptions import MeteredSubscription, to_attribute_values
+from billing.metered_subscriptions import MeteredSubscription, to_text
 from billing.meters import METERS
 from billing.tables.usage import end_of, shard_of
 
@@ -44,7 +44,7 @@ def link(organization_id: str, customer_id: str) -> dict[str, Any]:
     return {
         "organization_id": {"S": organization_id},
         "stripe_customer_id": {"S": customer_id},
-        "metered_subscriptions": {"L": to_attribute_values([subscription])},
+        "metered_subscriptions": {"S": to_text([subscription])},
         "version": {"N": "1"},
     }
 

@@ -123,7 +123,7 @@ NEXT = NOON + timedelta(days=30)
         ({"cancel_at": NEXT + HOUR}, (NOON, NEXT)),
         ({"status": "canceled", "ended_at": NOON + HOUR}, (NOON,)),
         ({"status": "canceled", "ended_at": NEXT}, (NOON,)),
-        ({"started_at": NOON - timedelta(days=40)}, (NOON, NEXT)),
+        ({"started_at": NOON - timedelta(days=40)}, (NOON - timedelta(days=40), NOON, NEXT)),
     ],
 )
 def test_the_next_period_is_known_before_it_comes_unless_the_subscription_ends_by_then(

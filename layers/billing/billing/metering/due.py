@@ -9,7 +9,7 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, from_unix, parse_time
 from billing.errors import UnavailableError
-from billing.metered_subscriptions import MeteredSubscription, from_attribute_values
+from billing.metered_subscriptions import MeteredSubscription, from_text
 from billing.metering.hour import Key, Link, UsageHour
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
@@ -89,8 +89,8 @@ def _read(table_name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _link(item: Mapping[str, Any]) -> Link:
     customer_id = item["stripe_customer_id"]["S"] if "stripe_customer_id" in item else None
-    if "metered_subscriptions" in item:
-        subscriptions = from_attribute_values(item["metered_subscriptions"]["L"])
+    if "S" in item.get("metered_subscriptions", ()):
+        subscriptions = from_text(item["metered_subscriptions"]["S"])
     else:
         subscriptions = _only_subscription(item, customer_id)
     return Link(customer_id, subscriptions, version=int(item["version"]["N"]) if "version" in item else None)

@@ -32,6 +32,7 @@ class StripeSubscription:
     price_ids: tuple[str, ...]
     meters: tuple[str, ...] = ()
     cancel_at: datetime | None = None
+    trial_end: datetime | None = None
 
     @property
     def is_living(self) -> bool:
@@ -113,6 +114,7 @@ def read_subscription(item: Mapping[str, Any], event_names: Mapping[str, str]) -
         price_ids=tuple(sorted(line["price"]["id"] for line in lines if line.get("price"))),
         meters=tuple(sorted({event_names[str(_meter_id(line))] for line in metered})),
         cancel_at=_seconds(item.get("cancel_at")),
+        trial_end=_seconds(item.get("trial_end")),
     )
 
 

@@ -14,10 +14,10 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
-from pynamodb.constants import LIST
+from pynamodb.constants import STRING
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from billing.metered_subscriptions import MeteredSubscription, from_attribute_values, to_attribute_values
+from billing.metered_subscriptions import MeteredSubscription, from_text, to_text
 from billing.tables.table import Table, TimeAttribute
 
 # Into how many parts a scan is cut; the same number as there are shards of due hours.
@@ -39,15 +39,15 @@ class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
 class MeteredSubscriptionsAttribute(Attribute[Sequence[MeteredSubscription]]):
     """Subscriptions that sell usage, the one that is followed first."""
 
-    attr_type = LIST
+    attr_type = STRING
 
-    def serialize(self, value: Sequence[MeteredSubscription]) -> list[dict[str, Any]]:
+    def serialize(self, value: Sequence[MeteredSubscription]) -> str:
         """Write the subscriptions; see `billing.metered_subscriptions`."""
-        return to_attribute_values(value)
+        return to_text(value)
 
-    def deserialize(self, value: Sequence[dict[str, Any]]) -> tuple[MeteredSubscription, ...]:
+    def deserialize(self, value: str) -> tuple[MeteredSubscription, ...]:
         """Read the subscriptions; see `billing.metered_subscriptions`."""
-        return from_attribute_values(value)
+        return from_text(value)
 
 
 # More writes than a record can have had.

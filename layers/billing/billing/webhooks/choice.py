@@ -111,13 +111,16 @@ def _metered(
     )
     if following is not None and not ends_by_then:
         starts.add(following)
+    # Of the hours that Stripe takes usage of, each has its period's start, if it is known.
+    first = max((start for start in starts if start <= oldest - HOUR), default=oldest - HOUR)
     return MeteredSubscription(
         subscription.subscription_id,
         subscription.customer_id,
         subscription.started_at,
         ended_at,
         subscription.meters,
-        tuple(sorted(start for start in starts if start > oldest - HOUR and (ended_at is None or start < ended_at))),
+        tuple(sorted(start for start in starts if start >= first and (ended_at is None or start < ended_at))),
+        subscription.trial_end,
     )
 
 
