@@ -78,7 +78,7 @@ class Subscriptions(Resource):
             subscription["status"] = "incomplete"
             expire_if_incomplete(self.account, subscription)
         self.account.events.emit("customer.subscription.created", subscription)
-        self.account.invoices.first(subscription)
+        self.account.invoice_drafts.first(subscription)
         schedule_next(self.account, subscription)
         return copied(subscription)
 
@@ -162,7 +162,7 @@ class Subscriptions(Resource):
     def _pause_collection(self, subscription: StripeObject, params: Params) -> None:
         pause = mapping(params, "pause_collection")
         if pause and not subscription["pause_collection"]:
-            self.account.invoices.for_pause(subscription)
+            self.account.invoice_drafts.for_pause(subscription)
         behaviors = ("keep_as_draft", "mark_uncollectible", "void")
         subscription["pause_collection"] = (
             {"behavior": one_of(pause, "behavior", behaviors), "resumes_at": integer(pause, "resumes_at")}
@@ -184,7 +184,7 @@ class Subscriptions(Resource):
             raise ApiError(404, f"No such subscription: '{subscription_id}'", code="resource_missing", param="id")
         if boolean(params or {}, "invoice_now"):
             now = int(self.account.now())
-            self.account.invoices.for_period(subscription, current_period_start(subscription), now, is_last=True)
+            self.account.invoice_drafts.for_period(subscription, current_period_start(subscription), now, is_last=True)
         end(self.account, subscription, reason)
         return copied(subscription)
 
@@ -203,7 +203,7 @@ class Subscriptions(Resource):
         subscription = self._find(subscription_id)
         through = mapping(mapping(params or {}, "bill_for"), "outstanding_usage_through")
         if one_of(through, "type", ("none", "now")) != "none":
-            self.account.invoices.for_pause(subscription)
+            self.account.invoice_drafts.for_pause(subscription)
         subscription["status"] = "paused"
         self.account.events.emit("customer.subscription.paused", subscription)
         return copied(subscription)

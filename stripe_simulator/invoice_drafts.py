@@ -1,0 +1,149 @@
+"""The invoices that subscriptions make: what each bills, and when a draft is finalised by itself.
+
+https://docs.stripe.com/billing/invoices/subscription: made when a period ends, a draft for about an hour (usage of the
+period that arrives meanwhile is still on it), then finalised and paid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stripe_simulator.invoice_lines import Bill, set_first_lines, set_period_lines
+from stripe_simulator.invoice_states import finalize, write_off
+from stripe_simulator.new_objects import NEW_INVOICE
+from stripe_simulator.resources import StripeObject, copied
+from stripe_simulator.subscription_items import current_period_end, current_period_start
+
+if TYPE_CHECKING:
+    from stripe_simulator.account import Account
+
+
+class InvoiceDrafts:
+    """Makes the account's invoices. A draft's lines follow its period's usage; finalising freezes them."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._bills: dict[str, Bill] = {}
+        self._unbilled_since: dict[str, int] = {}
+
+    # --- what subscriptions make
+
+    def first(self, subscription: StripeObject) -> None:
+        """Make, finalise and try to collect the invoice of a new subscription, unless all of it is billed by usage."""
+        at = subscription["start_date"]
+        invoice, bill = self._new(subscription, at, at, "subscription_create"), self._bill(subscription)
+        set_first_lines(invoice, subscription, bill)
+        if self._keep(invoice, bill, subscription):
+            finalize(self.account, invoice)
+
+    def for_period(
+        self, subscription: StripeObject, start: int, end: int, *, free_usage: bool = False, is_last: bool = False
+    ) -> None:
+        """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
+
+        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. With `free_usage` the
+        usage costs nothing, as in a trial; `is_last` is the period in which the subscription ends.
+        """
+        bill = self._bill(subscription)
+        bill.free_usage, bill.is_last = free_usage, is_last
+        self._draft(subscription, start, end, "subscription_cycle", bill)
+
+    def for_pause(self, subscription: StripeObject) -> None:
+        """Make the draft that bills the usage until now of a subscription that is about to be paused."""
+        now = int(self.account.now())
+        if subscription["status"] != "trialing":
+            bill = self._bill(subscription)
+            bill.usage_only = True
+            self._draft(subscription, current_period_start(subscription), now, "subscription_update", bill)
+            self._unbilled_since[subscription["id"]] = now
+
+    def preview(self, subscription: StripeObject) -> StripeObject:
+        """Return the invoice of a subscription's current period as it would be now; it is not kept."""
+        start, end = current_period_start(subscription), current_period_end(subscription)
+        with self.account.on_clock(subscription["test_clock"]):
+            invoice = self._new(subscription, start, end, "upcoming")
+        set_period_lines(self.account, invoice, self._bill(subscription))
+        invoice["id"] = "upcoming_" + invoice["id"]
+        return invoice
+
+    def _bill(self, subscription: StripeObject) -> Bill:
+        items = [(copied(item), self._unbilled_since.get(item["id"], 0)) for item in subscription["items"]["data"]]
+        return Bill(items, subscription["start_date"])
+
+    def _draft(self, subscription: StripeObject, start: int, end: int, reason: str, bill: Bill) -> None:
+        start = max(start, self._unbilled_since.get(subscription["id"], start))
+        invoice = self._new(subscription, start, end, reason)
+        set_period_lines(self.account, invoice, bill)
+        pause = subscription["pause_collection"] if reason == "subscription_cycle" else None
+        if pause and pause["behavior"] == "keep_as_draft":
+            invoice["auto_advance"] = False
+        else:
+            invoice["automatically_finalizes_at"] = invoice["created"] + self.account.settings.invoice_draft_seconds
+        if self._keep(invoice, bill, subscription) and invoice["auto_advance"]:
+            self.schedule(invoice, invoice["automatically_finalizes_at"])
+
+    def _keep(self, invoice: StripeObject, bill: Bill, subscription: StripeObject) -> bool:
+        """Keep an invoice that bills anything, and say whether it does."""
+        if bill.lines:
+            self._bills[invoice["id"]] = bill
+            self.account.invoices.objects[invoice["id"]] = invoice
+            subscription["latest_invoice"] = invoice["id"]
+            self.account.events.emit("invoice.created", invoice)
+        return bool(bill.lines)
+
+    def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
+        customer = self.account.customers.objects.get(subscription["customer"], {})
+        return copied(NEW_INVOICE) | {
+            "id": self.account.new_id("in", 24),
+            "billing_reason": reason,
+            "created": int(self.account.now()),
+            "currency": subscription["currency"],
+            "customer": subscription["customer"],
+            "customer_email": customer.get("email"),
+            "customer_name": customer.get("name"),
+            "parent": {
+                "quote_details": None,
+                "subscription_details": {
+                    "metadata": dict(subscription["metadata"]),
+                    "subscription": subscription["id"],
+                },
+                "type": "subscription_details",
+            },
+            "period_end": end,
+            "period_start": start,
+            "test_clock": subscription["test_clock"],
+        }
+
+    # --- until a draft is closed
+
+    def price(self, invoice: StripeObject) -> None:
+        """Set a draft's lines to what its period's usage is now; other invoices keep theirs."""
+        if invoice["status"] == "draft":
+            set_period_lines(self.account, invoice, self._bills[invoice["id"]])
+
+    def lines(self, invoice_id: str) -> list[StripeObject]:
+        """Return all lines of an invoice, which itself shows the first ten."""
+        return self._bills[invoice_id].lines
+
+    def is_free(self, invoice_id: str) -> bool:
+        """Say whether an invoice has the usage of a trial, which costs nothing."""
+        return self._bills[invoice_id].free_usage
+
+    def schedule(self, invoice: StripeObject, at: int | None) -> None:
+        """Have a draft finalised at a moment and at no other, or not by itself."""
+        invoice["automatically_finalizes_at"] = at
+        if at is not None:
+            self.account.schedule(at, lambda: self._reach(invoice, at))
+
+    def _reach(self, invoice: StripeObject, at: int) -> None:
+        """Close a draft at the time that was scheduled last; a pause may have it written off instead of collected."""
+        if invoice["status"] != "draft" or invoice["automatically_finalizes_at"] != at:
+            return
+        self.price(invoice)
+        subscription_id = invoice["parent"]["subscription_details"]["subscription"]
+        pause = self.account.subscriptions.objects[subscription_id]["pause_collection"]
+        # The invoice of an update bills what was before the pause.
+        if pause and pause["behavior"] != "keep_as_draft" and invoice["billing_reason"] == "subscription_cycle":
+            write_off(self.account, invoice, "void" if pause["behavior"] == "void" else "uncollectible")
+        else:
+            finalize(self.account, invoice)
