@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stripe_simulator.invoice_lines import Bill, set_first_lines, set_period_lines
+from stripe_simulator.invoice_lines import Bill, invoice_item_line, set_first_lines, set_period_lines, usage_line
 from stripe_simulator.invoice_states import finalize, write_off
 from stripe_simulator.new_objects import NEW_INVOICE
 from stripe_simulator.resources import StripeObject, copied
@@ -16,6 +16,8 @@ from stripe_simulator.subscription_items import current_period_end, current_peri
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
+
+_UNBILLED_STATUSES = ("trialing", "paused")
 
 
 class InvoiceDrafts:
@@ -25,6 +27,7 @@ class InvoiceDrafts:
         self.account = account
         self._bills: dict[str, Bill] = {}
         self._unbilled_since: dict[str, int] = {}
+        self._pending: dict[str, list[StripeObject]] = {}
 
     # --- what subscriptions make
 
@@ -57,6 +60,34 @@ class InvoiceDrafts:
             self._draft(subscription, current_period_start(subscription), now, "subscription_update", bill)
             self._unbilled_since[subscription["id"]] = now
 
+    def for_update(self, subscription: StripeObject) -> None:
+        """Bill at once what waits for the next invoice."""
+        bill = Bill([], subscription["start_date"], self._pending.get(subscription["id"], []))
+        if bill.pending:
+            start = min(line["period"]["start"] for line in bill.pending)
+            invoice = self._new(subscription, start, int(self.account.now()), "subscription_update")
+            set_period_lines(self.account, invoice, bill)
+            self._keep(invoice, bill, subscription)
+            finalize(self.account, invoice)
+
+    def begin_item(self, item: StripeObject) -> None:
+        """Bill the usage of an item from now on: it has a new price, or is new itself."""
+        self._unbilled_since[item["id"]] = int(self.account.now())
+
+    def end_item(self, subscription: StripeObject, item: StripeObject) -> None:
+        """Have the usage of a metered item until now billed by the next invoice, at the price that it has still.
+
+        Usage that arrives later is not on it. That of a trial or a pause is not billed.
+        """
+        now, known = int(self.account.now()), self._unbilled_since
+        start = max(current_period_start(subscription), known.get(subscription["id"], 0), known.get(item["id"], 0))
+        if item["price"]["recurring"]["usage_type"] == "metered" and subscription["status"] not in _UNBILLED_STATUSES:
+            bill = Bill([], subscription["start_date"])
+            line = usage_line(self.account, subscription["customer"], item, (start, now), bill)
+            if line["quantity"]:
+                pending = self._pending.setdefault(subscription["id"], [])
+                pending.insert(0, invoice_item_line(self.account, line))
+
     def preview(self, subscription: StripeObject) -> StripeObject:
         """Return the invoice of a subscription's current period as it would be now; it is not kept."""
         start, end = current_period_start(subscription), current_period_end(subscription)
@@ -68,10 +99,11 @@ class InvoiceDrafts:
 
     def _bill(self, subscription: StripeObject) -> Bill:
         items = [(copied(item), self._unbilled_since.get(item["id"], 0)) for item in subscription["items"]["data"]]
-        return Bill(items, subscription["start_date"])
+        return Bill(items, subscription["start_date"], self._pending.get(subscription["id"], []))
 
     def _draft(self, subscription: StripeObject, start: int, end: int, reason: str, bill: Bill) -> None:
         start = max(start, self._unbilled_since.get(subscription["id"], start))
+        start = min([start, *(line["period"]["start"] for line in bill.pending)])
         invoice = self._new(subscription, start, end, reason)
         set_period_lines(self.account, invoice, bill)
         pause = subscription["pause_collection"] if reason == "subscription_cycle" else None
@@ -86,6 +118,7 @@ class InvoiceDrafts:
         """Keep an invoice that bills anything, and say whether it does."""
         if bill.lines:
             self._bills[invoice["id"]] = bill
+            self._pending.pop(subscription["id"], None)
             self.account.invoices.objects[invoice["id"]] = invoice
             subscription["latest_invoice"] = invoice["id"]
             self.account.events.emit("invoice.created", invoice)

@@ -103,6 +103,18 @@ def usage_line(
     return line
 
 
+def invoice_item_line(account: Account, line: StripeObject) -> StripeObject:
+    """Return a subscription item's line as that of an invoice item, which waits for the next invoice."""
+    details = {
+        "invoice_item": account.new_id("ii", 24),
+        "proration": False,
+        "proration_details": None,
+        "subscription": line["subscription"],
+    }
+    parent = {"invoice_item_details": details, "subscription_item_details": None, "type": "invoice_item_details"}
+    return line | {"parent": parent}
+
+
 def quantity_of_meter(account: Account, lines: list[StripeObject], meter_id: str) -> int:
     """Return what lines bill for a meter."""
     quantity = 0
@@ -169,5 +181,6 @@ def _parent(item: StripeObject) -> StripeObject:
 def _on_invoice(line: StripeObject, invoice: StripeObject) -> StripeObject:
     """Return a line as it is on an invoice; it keeps its identifier as long as it is on this one."""
     parent = line["parent"]
-    source = parent["subscription_item_details"]["subscription_item"]
+    invoice_item, item = parent["invoice_item_details"], parent["subscription_item_details"]
+    source = invoice_item["invoice_item"] if invoice_item else item["subscription_item"]
     return line | {"id": f"il_{invoice['id'][3:]}{source[3:]}", "invoice": invoice["id"]}
