@@ -17,6 +17,8 @@ from stripe_simulator.subscription_items import current_period_end, current_peri
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
 
+_LONGEST_WAIT_SECONDS = 72 * 3600
+_LOOK_AGAIN_SECONDS = 60
 _UNBILLED_STATUSES = ("trialing", "paused")
 
 
@@ -28,6 +30,7 @@ class InvoiceDrafts:
         self._bills: dict[str, Bill] = {}
         self._unbilled_since: dict[str, int] = {}
         self._pending: dict[str, list[StripeObject]] = {}
+        self._created_events: dict[str, str] = {}
 
     # --- what subscriptions make
 
@@ -112,7 +115,7 @@ class InvoiceDrafts:
         else:
             invoice["automatically_finalizes_at"] = invoice["created"] + self.account.settings.invoice_draft_seconds
         if self._keep(invoice, bill, subscription) and invoice["auto_advance"]:
-            self.schedule(invoice, invoice["automatically_finalizes_at"])
+            self._close_at(invoice, invoice["automatically_finalizes_at"])
 
     def _keep(self, invoice: StripeObject, bill: Bill, subscription: StripeObject) -> bool:
         """Keep an invoice that bills anything, and say whether it does."""
@@ -121,7 +124,7 @@ class InvoiceDrafts:
             self._pending.pop(subscription["id"], None)
             self.account.invoices.objects[invoice["id"]] = invoice
             subscription["latest_invoice"] = invoice["id"]
-            self.account.events.emit("invoice.created", invoice)
+            self._created_events[invoice["id"]] = self.account.events.emit("invoice.created", invoice)
         return bool(bill.lines)
 
     def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
@@ -163,15 +166,50 @@ class InvoiceDrafts:
         return self._bills[invoice_id].free_usage
 
     def schedule(self, invoice: StripeObject, at: int | None) -> None:
-        """Have a draft finalised at a moment and at no other, or not by itself."""
+        """Have a draft finalised at a moment and at no other, whatever becomes of its webhooks, or not by itself."""
+        self._created_events.pop(invoice["id"], None)
+        if at is None:
+            invoice["automatically_finalizes_at"] = None
+        else:
+            self._close_at(invoice, at)
+
+    def _close_at(self, invoice: StripeObject, at: int) -> None:
         invoice["automatically_finalizes_at"] = at
-        if at is not None:
-            self.account.schedule(at, lambda: self._reach(invoice, at))
+        self.account.schedule(at, lambda: self._reach(invoice, at))
 
     def _reach(self, invoice: StripeObject, at: int) -> None:
-        """Close a draft at the time that was scheduled last; a pause may have it written off instead of collected."""
-        if invoice["status"] != "draft" or invoice["automatically_finalizes_at"] != at:
-            return
+        """Close a draft at the time that was scheduled last, unless it has to wait for its webhooks."""
+        if invoice["status"] == "draft" and invoice["automatically_finalizes_at"] == at:
+            until = self._held_until(invoice)
+            if until > at:
+                self._close_at(invoice, until)
+                self._look_again(invoice, until)
+            else:
+                self._close(invoice)
+
+    def _held_until(self, invoice: StripeObject) -> int:
+        """Return until when a draft waits for its webhooks at the longest, as far as is known now."""
+        event_id, settings = self._created_events.get(invoice["id"]), self.account.settings
+        if event_id is None or not settings.draft_waits_for_webhook or invoice["test_clock"]:
+            return 0
+        accepted, latest = self.account.webhooks.accepted_at(event_id), int(invoice["created"]) + _LONGEST_WAIT_SECONDS
+        return latest if accepted is None else min(latest, int(accepted) + settings.invoice_draft_seconds)
+
+    def _look_again(self, invoice: StripeObject, expected: int) -> None:
+        """Look every minute whether the webhooks were accepted, and the draft closes earlier than was expected."""
+
+        def look() -> None:
+            if invoice["status"] == "draft" and invoice["automatically_finalizes_at"] == expected:
+                until = self._held_until(invoice)
+                if until < expected:
+                    self._close_at(invoice, max(until, int(self.account.now())))
+                else:
+                    self._look_again(invoice, expected)
+
+        self.account.schedule(self.account.now() + _LOOK_AGAIN_SECONDS, look)
+
+    def _close(self, invoice: StripeObject) -> None:
+        """Finalise a draft; a pause may have it written off instead of collected."""
         self.price(invoice)
         subscription_id = invoice["parent"]["subscription_details"]["subscription"]
         pause = self.account.subscriptions.objects[subscription_id]["pause_collection"]
