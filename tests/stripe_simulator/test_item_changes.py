@@ -88,6 +88,26 @@ def test_a_price_that_changes_makes_two_lines_each_with_its_time_and_price(
     assert [line[:2] for line in lines(client)] == [(9, 18)]
 
 
+def test_what_waits_for_the_invoice_is_on_it_newest_first(
+    client: stripe.StripeClient,
+    simulator: Simulator,
+    subscription: Any,
+    change: Callable[..., Any],
+    dearer: Any,
+    price: Any,
+    send: Callable[..., Any],
+) -> None:
+    send(subscription.customer, 100)
+    change({"id": item_id(subscription), "price": dearer.id})
+    send(subscription.customer, 7, CHANGED)
+    simulator.clock.advance(HOUR)
+    client.v1.subscriptions.update(subscription.id, {"items": [{"id": item_id(subscription), "price": price.id}]})
+    send(subscription.customer, 20, CHANGED + HOUR)
+    simulator.clock.set(MONTH_END + 2 * HOUR)
+    again = CHANGED + HOUR
+    assert lines(client) == [(7, 14, CHANGED, again), (100, 50, NOON, CHANGED), (20, 10, again, MONTH_END)]
+
+
 def test_the_same_price_again_changes_nothing(
     client: stripe.StripeClient,
     simulator: Simulator,

@@ -75,6 +75,29 @@ def test_a_time_that_was_set_does_not_wait(
     assert finalized_at(client, draft) == MONTH_END + after
 
 
+def test_a_delivery_that_was_sent_again_by_hand_counts(
+    client: stripe.StripeClient, simulator: Simulator, draft: Any
+) -> None:
+    answer(simulator, 200, 500)
+    simulator.clock.set(MONTH_END + 3 * HOUR)
+    _, again = simulator.webhooks.resend(simulator.webhooks.take("invoice.created")[0].event_id)
+    again.record(200)
+    simulator.clock.advance(100 * HOUR)
+    assert finalized_at(client, draft) == MONTH_END + 4 * HOUR
+
+
+def test_an_invoice_of_a_test_clock_does_not_wait(
+    client: stripe.StripeClient, simulator: Simulator, draft: Any, price: Any, send: Callable[..., Any]
+) -> None:
+    customer = client.v1.customers.create().id
+    clock = client.v1.test_helpers.test_clocks.create({"frozen_time": MONTH_END, "customer": customer})
+    client.v1.subscriptions.create({"customer": customer, "items": [{"price": price.id}]})
+    send(customer, 5, MONTH_END)
+    client.v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": MONTH_END + 32 * 24 * HOUR})
+    (invoice,) = client.v1.invoices.list({"customer": customer}).data
+    assert finalized_at(client, invoice) == invoice.created + HOUR
+
+
 def test_a_time_that_is_set_while_the_draft_waits_ends_the_waiting(
     client: stripe.StripeClient, simulator: Simulator, draft: Any
 ) -> None:
