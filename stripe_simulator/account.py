@@ -19,6 +19,7 @@ from stripe_simulator.checkout_sessions import CheckoutSessions
 from stripe_simulator.clock import Clock, moment_in_seconds
 from stripe_simulator.customers import Customers
 from stripe_simulator.events import Events
+from stripe_simulator.invoice_drafts import InvoiceDrafts
 from stripe_simulator.invoices import Invoices
 from stripe_simulator.meter_error_reports import ErrorReports
 from stripe_simulator.meter_event_sessions import MeterEventSessions
@@ -68,6 +69,7 @@ class Account:
         self.prices = Prices(self)
         self.subscriptions = Subscriptions(self)
         self.invoices = Invoices(self)
+        self.invoice_drafts = InvoiceDrafts(self)
         self.checkout_sessions = CheckoutSessions(self)
         self.portal_sessions = PortalSessions(self)
         self.portal_configurations = PortalConfigurations(self)

@@ -39,6 +39,11 @@ class Attempt:
     status: int | None
     error: str | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Say whether the response was a 2xx; everything else, redirects too, is a failure."""
+        return self.status is not None and 200 <= self.status < 300
+
 
 @dataclass
 class Delivery:
@@ -69,8 +74,8 @@ class Delivery:
 
     @property
     def delivered(self) -> bool:
-        """Say whether an attempt got a 2xx; everything else, redirects too, is a failure."""
-        return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
+        """Say whether an attempt was accepted."""
+        return any(attempt.accepted for attempt in self.attempts)
 
     def event(self) -> StripeObject:
         """Return the body parsed."""

@@ -5,10 +5,11 @@ https://docs.stripe.com/api/invoice-line-item
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
-from stripe_simulator.resources import StripeObject
+from stripe_simulator.resources import StripeObject, page
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
@@ -20,76 +21,108 @@ def costs_in_advance(subscription: StripeObject) -> bool:
     return any(item.get("quantity") and Decimal(item["price"]["unit_amount_decimal"]) for item in items)
 
 
-def set_first_lines(invoice: StripeObject, subscription: StripeObject) -> None:
+@dataclass
+class Bill:
+    """What an invoice bills, as it was when the invoice was made, and `lines`: all of them, in Stripe's order.
+
+    `items` are the subscription's with the moment since which each is unbilled, `pending` the lines that waited for
+    an invoice, `started` is the start of the subscription. With `free_usage` the usage costs nothing, and
+    `Settings.trial_usage` says whether it is shown; with `usage_only` there are no licensed items; `is_last` is the
+    period in which the subscription ends, which pays none in advance.
+    """
+
+    items: list[tuple[StripeObject, int]]
+    started: int
+    pending: list[StripeObject] = field(default_factory=list)
+    free_usage: bool = False
+    usage_only: bool = False
+    is_last: bool = False
+    lines: list[StripeObject] = field(default_factory=list)
+
+    def set_lines(self, invoice: StripeObject, lines: list[StripeObject]) -> None:
+        """Make these the invoice's lines, except those of nothing, which flexible billing has not.
+
+        The invoice itself shows the first ten, as Stripe's lists do.
+        """
+        self.lines = [_on_invoice(line, invoice) for line in lines if line["quantity"]]
+        invoice["lines"] = page(self.lines, {}, f"/v1/invoices/{invoice['id']}/lines")
+        total = sum(line["amount"] for line in self.lines)
+        for name in (
+            "subtotal",
+            "subtotal_excluding_tax",
+            "total",
+            "total_excluding_tax",
+            "amount_due",
+            "amount_remaining",
+        ):
+            invoice[name] = total
+
+
+def set_first_lines(invoice: StripeObject, subscription: StripeObject, bill: Bill) -> None:
     """Bill the first period of a new subscription: licensed items in advance."""
     free = subscription["status"] == "trialing"
     lines = []
-    for item in subscription["items"]["data"]:
+    for item, _ in bill.items:
         period = (item["current_period_start"], item["current_period_end"])
         if not item["price"]["recurring"]["meter"]:
-            lines.append(_line(invoice, item, period, item.get("quantity") or 0, free=free))
-    _set_lines(invoice, lines)
+            lines.append(_line(item, period, item.get("quantity") or 0, free=free))
+    bill.set_lines(invoice, lines)
 
 
-def set_period_lines(
-    account: Account,
-    invoice: StripeObject,
-    subscription: StripeObject,
-    *,
-    free_usage: bool = False,
-    usage_only: bool = False,
-    is_last: bool = False,
-) -> None:
-    """Bill the invoice's period as it stands now: metered items by their usage, licensed items in advance.
+def set_period_lines(account: Account, invoice: StripeObject, bill: Bill) -> None:
+    """Bill the invoice's period as it stands now: metered items by their usage, licensed items in advance."""
+    start, end = invoice["period_start"], invoice["period_end"]
+    lines = list(bill.pending)
+    for item, unbilled_since in bill.items:
+        if item["price"]["recurring"]["usage_type"] != "metered":
+            if not (bill.usage_only or bill.is_last):
+                lines.append(_line(item, (start, end), item.get("quantity") or 0, free=False))
+        elif not bill.free_usage or account.settings.trial_usage == "shown":
+            lines.append(usage_line(account, invoice["customer"], item, (max(start, unbilled_since), end), bill))
+    bill.set_lines(invoice, lines)
 
-    A canceled subscription pays no licensed item in advance. With `free_usage` the usage costs nothing, and
-    `Settings.trial_usage` says whether it is shown; with `usage_only` there are no licensed items; `is_last` is the
-    period in which the subscription ends.
+
+def usage_line(
+    account: Account, customer_id: str, item: StripeObject, period: tuple[int, int], bill: Bill
+) -> StripeObject:
+    """Return a line for the usage of a metered item in a period; Stripe bills a negative sum as nothing.
+
+    https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api
     """
-    is_first = invoice["period_start"] <= subscription["start_date"]
-    period = (invoice["period_start"], invoice["period_end"])
-    lines = []
-    for item in subscription["items"]["data"]:
-        recurring = item["price"]["recurring"]
-        if recurring["usage_type"] != "metered" and (usage_only or subscription["status"] == "canceled"):
-            continue
-        if recurring["usage_type"] != "metered":
-            lines.append(_line(invoice, item, period, item.get("quantity") or 0, free=False))
-        elif not free_usage or account.settings.trial_usage == "shown":
-            usage = _usage(account, invoice, recurring["meter"], is_first=is_first, is_last=is_last)
-            line = _line(invoice, item, period, usage, free=free_usage)
-            if account.settings.line_quantity == "packages":
-                line["quantity"] = _packages(item["price"], usage)
-                line["quantity_decimal"] = str(line["quantity"])
-            lines.append(line)
-    _set_lines(invoice, lines)
+    start, end = period
+    event_name = account.meters.objects[item["price"]["recurring"]["meter"]]["event_name"]
+    is_first = start <= bill.started
+    usage = max(
+        0,
+        account.meter_events.aggregate(customer_id, event_name, start, end, is_first=is_first, is_last=bill.is_last),
+    )
+    line = _line(item, period, usage, free=bill.free_usage)
+    if account.settings.line_quantity == "packages":
+        line["quantity"] = _packages(item["price"], usage)
+        line["quantity_decimal"] = str(line["quantity"])
+    return line
 
 
-def quantity_of_meter(account: Account, invoice: StripeObject, meter_id: str) -> int:
-    """Return what an invoice's lines bill for a meter."""
+def invoice_item_line(account: Account, line: StripeObject) -> StripeObject:
+    """Return a subscription item's line as that of an invoice item, which waits for the next invoice."""
+    details = {
+        "invoice_item": account.new_id("ii", 24),
+        "proration": False,
+        "proration_details": None,
+        "subscription": line["subscription"],
+    }
+    parent = {"invoice_item_details": details, "subscription_item_details": None, "type": "invoice_item_details"}
+    return line | {"parent": parent}
+
+
+def quantity_of_meter(account: Account, lines: list[StripeObject], meter_id: str) -> int:
+    """Return what lines bill for a meter."""
     quantity = 0
-    for line in invoice["lines"]["data"]:
+    for line in lines:
         price = account.prices.objects[line["pricing"]["price_details"]["price"]]
         if (price["recurring"] or {}).get("meter") == meter_id:
             quantity += line["quantity"]
     return quantity
-
-
-def _usage(account: Account, invoice: StripeObject, meter_id: str, *, is_first: bool, is_last: bool) -> int:
-    """Return what a meter counts in a period; Stripe bills a negative sum as nothing.
-
-    https://docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api
-    """
-    event_name = account.meters.objects[meter_id]["event_name"]
-    usage = account.meter_events.aggregate(
-        invoice["customer"],
-        event_name,
-        invoice["period_start"],
-        invoice["period_end"],
-        is_first=is_first,
-        is_last=is_last,
-    )
-    return max(0, usage)
 
 
 def _packages(price: StripeObject, quantity: int) -> int:
@@ -101,14 +134,11 @@ def _packages(price: StripeObject, quantity: int) -> int:
     return -(-quantity // transform["divide_by"]) if up else quantity // int(transform["divide_by"])
 
 
-def _line(
-    invoice: StripeObject, item: StripeObject, period: tuple[int, int], quantity: int, *, free: bool
-) -> StripeObject:
+def _line(item: StripeObject, period: tuple[int, int], quantity: int, *, free: bool) -> StripeObject:
     price = item["price"]
     exact = Decimal(0) if free else _packages(price, quantity) * Decimal(price["unit_amount_decimal"])
     amount = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
     return {
-        "id": f"il_{invoice['id'][3:]}{item['id'][3:]}",
         "object": "line_item",
         "amount": amount,
         "currency": price["currency"],
@@ -116,7 +146,6 @@ def _line(
         "discount_amounts": [],
         "discountable": True,
         "discounts": [],
-        "invoice": invoice["id"],
         "livemode": False,
         "metadata": {},
         "parent": _parent(item),
@@ -149,17 +178,9 @@ def _parent(item: StripeObject) -> StripeObject:
     }
 
 
-def _set_lines(invoice: StripeObject, lines: list[StripeObject]) -> None:
-    # Flexible billing has no lines of nothing.
-    lines = [line for line in lines if line["quantity"]]
-    invoice["lines"]["data"] = lines
-    total = sum(line["amount"] for line in lines)
-    for name in (
-        "subtotal",
-        "subtotal_excluding_tax",
-        "total",
-        "total_excluding_tax",
-        "amount_due",
-        "amount_remaining",
-    ):
-        invoice[name] = total
+def _on_invoice(line: StripeObject, invoice: StripeObject) -> StripeObject:
+    """Return a line as it is on an invoice; it keeps its identifier as long as it is on this one."""
+    parent = line["parent"]
+    invoice_item, item = parent["invoice_item_details"], parent["subscription_item_details"]
+    source = invoice_item["invoice_item"] if invoice_item else item["subscription_item"]
+    return line | {"id": f"il_{invoice['id'][3:]}{source[3:]}", "invoice": invoice["id"]}

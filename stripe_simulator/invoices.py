@@ -1,174 +1,50 @@
-"""Invoices: what a period bills, when it is final, and whether it is paid.
-
-https://docs.stripe.com/billing/invoices/subscription: made when a period ends, a draft for about an hour (usage of the
-period that arrives meanwhile is still on it), then finalised and paid.
-"""
+"""Invoices: https://docs.stripe.com/api/invoices. How subscriptions make them: `invoice_drafts.py`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, NoReturn
 
-from stripe_simulator.errors import ApiError, missing_parameter
-from stripe_simulator.invoice_lines import quantity_of_meter, set_first_lines, set_period_lines
-from stripe_simulator.new_objects import NEW_INVOICE
-from stripe_simulator.parameters import Params, in_range, one_of, page_limit, text
+from stripe_simulator.errors import ApiError, invalid_parameter, missing_parameter
+from stripe_simulator.invoice_lines import quantity_of_meter
+from stripe_simulator.invoice_states import collect, finalize, write_off
+from stripe_simulator.parameters import (
+    Params,
+    boolean,
+    in_range,
+    integer,
+    merged_metadata,
+    one_of,
+    page_limit,
+    text,
+)
 from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
 from stripe_simulator.subscription_cycle import ENDED_STATUSES
-from stripe_simulator.subscription_items import current_period_start
 
 if TYPE_CHECKING:
     from stripe_simulator.account import Account
 
 URL = "/v1/invoices"
+_FURTHEST_SECONDS = 5 * 366 * 86400
 _STATUSES = ("draft", "open", "paid", "uncollectible", "void")
 
 
 @synchronized
 class Invoices(Resource):
-    """The account's invoices. A draft's lines follow its period's usage; finalising freezes them."""
+    """The account's invoices; `numbers` are those of the finalised ones."""
 
     resource_name = "invoice"
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
-        self._number = 0
-        self._how: dict[str, dict[str, bool]] = {}
-        self._billed_until: dict[str, int] = {}
-
-    # --- what subscriptions make
-
-    def first(self, subscription: StripeObject) -> None:
-        """Make, finalise and try to collect the invoice of a new subscription, unless all of it is billed by usage."""
-        at = subscription["start_date"]
-        invoice = self._new(subscription, at, at, "subscription_create")
-        set_first_lines(invoice, subscription)
-        if self._keep(invoice, subscription):
-            self._finalize(invoice)
-
-    def for_period(self, subscription: StripeObject, start: int, end: int, **how: bool) -> None:
-        """Make the draft that bills a period's usage; it is finalised after `Settings.invoice_draft_seconds`.
-
-        Where there is nothing to bill, as Stripe's flexible billing has it, there is none. `how` is what
-        `set_period_lines` takes: `free_usage` for a trial, `is_last` for the period in which the subscription ends.
-        """
-        self._draft(subscription, start, end, "subscription_cycle", **how)
-
-    def for_pause(self, subscription: StripeObject) -> None:
-        """Make the draft that bills the usage until now of a subscription that is about to be paused."""
-        now = int(self.account.now())
-        if subscription["status"] != "trialing":
-            self._draft(subscription, current_period_start(subscription), now, "subscription_update", usage_only=True)
-            self._billed_until[subscription["id"]] = now
-
-    def _draft(self, subscription: StripeObject, start: int, end: int, reason: str, **how: bool) -> None:
-        start = max(start, self._billed_until.get(subscription["id"], start))
-        invoice = self._new(subscription, start, end, reason)
-        self._how[invoice["id"]] = how
-        self._price_draft(invoice)
-        at = invoice["created"] + self.account.settings.invoice_draft_seconds
-        invoice["automatically_finalizes_at"] = at
-        if self._keep(invoice, subscription):
-            self.account.schedule(at, lambda: self._close_draft(invoice))
-
-    def _keep(self, invoice: StripeObject, subscription: StripeObject) -> bool:
-        """Keep an invoice that bills anything, and say whether it does."""
-        if invoice["lines"]["data"]:
-            self.objects[invoice["id"]] = invoice
-            subscription["latest_invoice"] = invoice["id"]
-            self.account.events.emit("invoice.created", invoice)
-        return bool(invoice["lines"]["data"])
-
-    def _new(self, subscription: StripeObject, start: int, end: int, reason: str) -> StripeObject:
-        customer = self.account.customers.objects.get(subscription["customer"], {})
-        invoice_id = self.account.new_id("in", 24)
-        return copied(NEW_INVOICE) | {
-            "id": invoice_id,
-            "billing_reason": reason,
-            "created": int(self.account.now()),
-            "currency": subscription["currency"],
-            "customer": subscription["customer"],
-            "customer_email": customer.get("email"),
-            "customer_name": customer.get("name"),
-            "lines": {"object": "list", "data": [], "has_more": False, "url": f"{URL}/{invoice_id}/lines"},
-            "parent": {
-                "quote_details": None,
-                "subscription_details": {
-                    "metadata": dict(subscription["metadata"]),
-                    "subscription": subscription["id"],
-                },
-                "type": "subscription_details",
-            },
-            "period_end": end,
-            "period_start": start,
-            "test_clock": subscription["test_clock"],
-        }
-
-    def _subscription(self, invoice: StripeObject) -> StripeObject:
-        return self.account.subscriptions.objects[invoice["parent"]["subscription_details"]["subscription"]]
-
-    def _price_draft(self, invoice: StripeObject) -> None:
-        """Set a draft's lines to what its period's usage is now; other invoices keep theirs."""
-        if invoice["status"] == "draft" and invoice["billing_reason"] != "subscription_create":
-            set_period_lines(self.account, invoice, self._subscription(invoice), **self._how.get(invoice["id"], {}))
-
-    # --- the life of an invoice
-
-    def _close_draft(self, invoice: StripeObject) -> None:
-        pause = self._subscription(invoice)["pause_collection"]
-        if invoice["billing_reason"] == "subscription_update":
-            pause = None  # it bills what was before the pause
-        if invoice["status"] != "draft" or (pause and pause["behavior"] == "keep_as_draft"):
-            return
-        self._price_draft(invoice)
-        if pause:
-            self._close(invoice, "void" if pause["behavior"] == "void" else "uncollectible")
-        else:
-            self._finalize(invoice)
-
-    def _finalize(self, invoice: StripeObject) -> None:
-        now = int(self.account.now())
-        self._number += 1
-        invoice.update(
-            status="open",
-            number=f"SIM-{self._number:04d}",
-            effective_at=now,
-            automatically_finalizes_at=None,
-            hosted_invoice_url=f"{self.account.public_url}/_simulator/invoices/{invoice['id']}",
-        )
-        invoice["status_transitions"]["finalized_at"] = now
-        self.account.events.emit("invoice.finalized", invoice)
-        self._collect(invoice)
-
-    def _collect(self, invoice: StripeObject) -> None:
-        now = int(self.account.now())
-        subscription_id = invoice["parent"]["subscription_details"]["subscription"]
-        invoice.update(attempted=True, attempt_count=invoice["attempt_count"] + (1 if invoice["total"] else 0))
-        paid = not invoice["total"] or self.account.customers.pays(invoice["customer"])
-        if paid:
-            invoice.update(status="paid", amount_paid=invoice["total"], amount_remaining=0, next_payment_attempt=None)
-            invoice["status_transitions"]["paid_at"] = now
-            self.account.events.emit("invoice.paid", invoice)
-            self.account.events.emit("invoice.payment_succeeded", invoice)
-        else:
-            invoice["next_payment_attempt"] = now + 3 * 86400
-            self.account.events.emit("invoice.payment_failed", invoice)
-        if invoice["billing_reason"] != "subscription_create" or invoice["attempt_count"] > 1:
-            self.account.subscriptions.payment_result(subscription_id, paid=paid)
-
-    def _close(self, invoice: StripeObject, status: str) -> None:
-        before = copied(invoice)
-        field = "voided_at" if status == "void" else "marked_uncollectible_at"
-        invoice["status"] = status
-        invoice["status_transitions"][field] = int(self.account.now())
-        self.account.events.emit("invoice.updated", invoice, before)
-        self.account.events.emit(f"invoice.{'voided' if status == 'void' else 'marked_uncollectible'}", invoice)
+        self.numbers = count(1)
 
     # --- the API
 
     def retrieve(self, invoice_id: str) -> StripeObject:
         """Return an invoice, a draft with its usage until now, or raise a 404."""
         invoice = self._find(invoice_id)
-        self._price_draft(invoice)
+        self.account.invoice_drafts.price(invoice)
         return copied(invoice)
 
     def list(self, params: Params) -> StripeObject:
@@ -190,12 +66,64 @@ class Invoices(Resource):
         ]
         result = page(matching, params, URL)
         for invoice in result["data"]:
-            self._price_draft(invoice)
+            self.account.invoice_drafts.price(invoice)
         return copied(result)
 
     @on_its_clock
-    def finalize(self, invoice_id: str) -> StripeObject:
-        """Finalise a draft now and try to collect it.
+    def update(self, invoice_id: str, params: Params) -> StripeObject:
+        """Change `metadata`, `description`, `auto_advance`, `automatically_finalizes_at`.
+
+        An invoice that is no draft keeps its description and the time at which it was finalised; one that is not open
+        either never advances by itself.
+
+        Raises:
+            ApiError: 400 for a change that its status does not allow, or for a time that is not in the future.
+        """
+        invoice = self._find(invoice_id)
+        drafts = self.account.invoice_drafts
+        drafts.price(invoice)
+        before = copied(invoice)
+        self._check_change(invoice, params)
+        advance, at = boolean(params, "auto_advance"), integer(params, "automatically_finalizes_at")
+        if "description" in params:
+            invoice["description"] = text(params, "description")
+        invoice["metadata"] = merged_metadata(invoice["metadata"], params)
+        invoice["auto_advance"] = invoice["auto_advance"] if advance is None else advance
+        if at is not None:
+            drafts.schedule(invoice, at)
+        elif not invoice["auto_advance"]:
+            drafts.schedule(invoice, None)
+        elif invoice["status"] == "draft" and invoice["automatically_finalizes_at"] is None:
+            drafts.schedule(invoice, int(self.account.now()) + self.account.settings.invoice_draft_seconds)
+        self.account.events.emit("invoice.updated", invoice, before)
+        return copied(invoice)
+
+    def _check_change(self, invoice: StripeObject, params: Params) -> None:
+        """Raise a 400 for what the invoice's status does not allow, or a time that Stripe would not take."""
+        advance, at = boolean(params, "auto_advance"), integer(params, "automatically_finalizes_at")
+        is_draft, may_advance = invoice["status"] == "draft", invoice["status"] in ("draft", "open")
+        of_drafts = {"description", "automatically_finalizes_at"} & params.keys()
+        if (of_drafts and not is_draft) or (advance is not None and not may_advance):
+            raise ApiError(400, "Finalized invoices can't be updated in this way", saved=True)
+        if at is None:
+            return
+        now = self.account.now()
+        if not now < at <= now + _FURTHEST_SECONDS:
+            message = "The finalization time must be in the future, by at most five years."
+            raise invalid_parameter("automatically_finalizes_at", message)
+        if not (invoice["auto_advance"] if advance is None else advance):
+            message = "Only an invoice with `auto_advance` can be finalized automatically."
+            raise invalid_parameter("automatically_finalizes_at", message)
+
+    def lines(self, invoice_id: str, params: Params) -> StripeObject:
+        """List an invoice's lines in the order in which the invoice has them, a draft's with its usage until now."""
+        self.account.invoice_drafts.price(self._find(invoice_id))
+        lines = self.account.invoice_drafts.lines(invoice_id)
+        return copied(page(lines, params, f"{URL}/{invoice_id}/lines"))
+
+    @on_its_clock
+    def finalize(self, invoice_id: str, params: Params | None = None) -> StripeObject:
+        """Finalise a draft now and try to collect it, unless `auto_advance` is false or was before.
 
         Raises:
             ApiError: 400 where it is no draft.
@@ -203,24 +131,64 @@ class Invoices(Resource):
         invoice = self._find(invoice_id)
         if invoice["status"] != "draft":
             raise ApiError(400, "This invoice is already finalized, you can't re-finalize a non-draft invoice.")
-        self._price_draft(invoice)
-        self._finalize(invoice)
+        self.account.invoice_drafts.price(invoice)
+        advance = boolean(params or {}, "auto_advance")
+        invoice["auto_advance"] = invoice["auto_advance"] if advance is None else advance
+        finalize(self.account, invoice)
         return copied(invoice)
 
     @on_its_clock
     def pay(self, invoice_id: str) -> StripeObject:
-        """Try again to collect an open invoice.
+        """Try again to collect an open or uncollectible invoice.
 
         Raises:
-            ApiError: 400 where it is not open; 402 where the payment fails.
+            ApiError: 400 where it is neither; 402 where the payment fails.
         """
         invoice = self._find(invoice_id)
-        if invoice["status"] != "open":
+        if invoice["status"] not in ("open", "uncollectible"):
             raise ApiError(400, f"Invoice is {invoice['status']} and cannot be paid.")
-        self._collect(invoice)
+        collect(self.account, invoice)
         if invoice["status"] != "paid":
             raise ApiError(402, "Your card was declined.", type="card_error", code="card_declined", saved=True)
         return copied(invoice)
+
+    @on_its_clock
+    def void(self, invoice_id: str) -> StripeObject:
+        """Void an open or uncollectible invoice.
+
+        Raises:
+            ApiError: 400 where it is neither.
+        """
+        return self._written_off(invoice_id, "void", ("open", "uncollectible"))
+
+    @on_its_clock
+    def mark_uncollectible(self, invoice_id: str) -> StripeObject:
+        """Write off an open invoice; it may still be paid, or voided.
+
+        Raises:
+            ApiError: 400 where it is not open.
+        """
+        return self._written_off(invoice_id, "uncollectible", ("open",))
+
+    def _written_off(self, invoice_id: str, status: str, allowed: tuple[str, ...]) -> StripeObject:
+        invoice = self._find(invoice_id)
+        if invoice["status"] not in allowed:
+            message = (
+                f"This invoice is {invoice['status']}: only one that is {' or '.join(allowed)} can become {status}."
+            )
+            raise ApiError(400, message, saved=True)
+        write_off(self.account, invoice, status)
+        return copied(invoice)
+
+    def delete(self, invoice_id: str) -> NoReturn:
+        """Refuse to delete an invoice: Stripe deletes drafts, but none that a subscription made, as all here are.
+
+        Raises:
+            ApiError: 400, or 404 for an unknown one.
+        """
+        if self._find(invoice_id)["status"] == "draft":
+            raise ApiError(400, "You can't delete invoices created by subscriptions.")
+        raise ApiError(400, "You can only delete draft invoices.")
 
     def preview(self, params: Params) -> StripeObject:
         """Show the invoice of a subscription's current period as it would be now (`subscription` or `customer`).
@@ -243,13 +211,7 @@ class Invoices(Resource):
         )
         if subscription is None:
             raise ApiError(404, "No upcoming invoices for customer: none", code="invoice_upcoming_none")
-        items = subscription["items"]["data"]
-        start, end = items[0]["current_period_start"], items[0]["current_period_end"]
-        with self.account.on_clock(subscription["test_clock"]):
-            invoice = self._new(subscription, start, end, "upcoming")
-        self._price_draft(invoice)
-        invoice["id"] = "upcoming_" + invoice["id"]
-        return copied(invoice)
+        return copied(self.account.invoice_drafts.preview(subscription))
 
     # --- what tests ask for
 
@@ -265,9 +227,21 @@ class Invoices(Resource):
     def billed_quantities(self, customer_id: str, event_name: str) -> dict[str, int]:
         """Return what each invoice of a customer bills for a meter: `{invoice id: quantity}`, oldest first."""
         meter = self.account.meters.by_name.get(event_name)
-        quantities = {}
+        drafts, quantities = self.account.invoice_drafts, {}
         for invoice in self.objects.values():
             if meter is not None and invoice["customer"] == customer_id:
-                self._price_draft(invoice)
-                quantities[invoice["id"]] = quantity_of_meter(self.account, invoice, meter["id"])
+                drafts.price(invoice)
+                quantities[invoice["id"]] = quantity_of_meter(self.account, drafts.lines(invoice["id"]), meter["id"])
         return quantities
+
+    def billed(self, customer_id: str, event_name: str) -> int:
+        """Return what a customer was charged for a meter: the sum over the invoices that are final and not void.
+
+        The usage of a trial costs nothing and is left out.
+        """
+        return sum(
+            quantity
+            for invoice_id, quantity in self.billed_quantities(customer_id, event_name).items()
+            if self.objects[invoice_id]["status"] not in ("draft", "void")
+            and not self.account.invoice_drafts.is_free(invoice_id)
+        )

@@ -45,6 +45,10 @@ class Settings:
     invoice_draft_seconds: int = 3600
     """How long after the end of its period an invoice stays a draft, which still takes usage."""
 
+    draft_waits_for_webhook: bool = False
+    """Whether the `invoice_draft_seconds` run from when the last endpoint accepted `invoice.created`: while one has not
+    the invoice stays a draft, for 72 hours at most. A time that was set over the API does not wait."""
+
     def update(self, changes: dict[str, Any]) -> None:
         """Change some settings by name.
 

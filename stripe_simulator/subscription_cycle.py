@@ -38,6 +38,13 @@ def expire_if_incomplete(account: Account, subscription: StripeObject) -> None:
     account.schedule(int(account.now()) + _INCOMPLETE_SECONDS, expire)
 
 
+def bill_last_period(account: Account, subscription: StripeObject) -> None:
+    """Bill the usage until now of a subscription that is about to end."""
+    start, now = current_period_start(subscription), int(account.now())
+    is_trial = subscription["status"] == "trialing"
+    account.invoice_drafts.for_period(subscription, start, now, free_usage=is_trial, is_last=True)
+
+
 def end(account: Account, subscription: StripeObject, reason: str) -> None:
     """Cancel a subscription now; `reason` is Stripe's word for `cancellation_details.reason`."""
     now = int(account.now())
@@ -55,7 +62,7 @@ def _reach(account: Account, subscription: StripeObject, at: int) -> None:
     is_period_end = current_period_end(subscription) == at
     is_cancelled_by_now = subscription["cancel_at"] is not None and subscription["cancel_at"] <= at
     if is_cancelled_by_now or (is_period_end and subscription["cancel_at_period_end"]):
-        account.invoices.for_period(subscription, current_period_start(subscription), at, is_last=True)
+        bill_last_period(account, subscription)
         end(account, subscription, "cancellation_requested")
     elif is_period_end:
         _renew(account, subscription, at)
@@ -68,6 +75,6 @@ def _renew(account: Account, subscription: StripeObject, at: int) -> None:
         subscription["status"] = "active"
     start = current_period_start(subscription)
     begin_period(subscription, at)
-    account.invoices.for_period(subscription, start, at, free_usage=is_end_of_trial)
+    account.invoice_drafts.for_period(subscription, start, at, free_usage=is_end_of_trial)
     account.events.emit("customer.subscription.updated", subscription, before)
     schedule_next(account, subscription)

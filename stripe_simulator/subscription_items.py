@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def add_item(
     account: Account, subscription: StripeObject, entry: Any, param: str, start: int, end: int | None = None
-) -> None:
-    """Add the item that a parameter describes.
+) -> StripeObject:
+    """Add the item that a parameter describes, and return it.
 
     Its period is from `start` to `end`, in Unix seconds; without `end` it lasts one interval of the price.
 
@@ -55,10 +55,13 @@ def add_item(
     subscription["currency"] = price["currency"]
     subscription["items"]["data"].append(item)
     subscription["items"]["url"] = f"/v1/subscription_items?subscription={subscription['id']}"
+    return item
 
 
-def update_item(account: Account, subscription: StripeObject, entry: Any, param: str) -> None:
+def update_item(account: Account, subscription: StripeObject, entry: Any, param: str, *, is_billed: bool) -> None:
     """Add, change or remove the item that a parameter describes.
+
+    A metered item that is removed or gets another price bills its usage so far with the next invoice, if `is_billed`.
 
     Raises:
         ApiError: 400 for an unknown item or price, or where the last item would be removed.
@@ -67,7 +70,8 @@ def update_item(account: Account, subscription: StripeObject, entry: Any, param:
     item_id = text(entry, "id") if isinstance(entry, dict) else None
     if item_id is None:
         now = int(account.now())
-        add_item(account, subscription, entry, param, now, current_period_end(subscription))
+        added = add_item(account, subscription, entry, param, now, current_period_end(subscription))
+        account.invoice_drafts.begin_item(added)
         return
     item = next((item for item in items if item["id"] == item_id), None)
     if item is None:
@@ -75,11 +79,16 @@ def update_item(account: Account, subscription: StripeObject, entry: Any, param:
     if boolean(entry, "deleted"):
         if len(items) == 1:
             raise ApiError(400, "A subscription must have at least one active item.", param=f"{param}[deleted]")
+        if is_billed:
+            account.invoice_drafts.end_item(subscription, item)
         items.remove(item)
         return
-    if text(entry, "price"):
-        item["price"] = account.prices.require(str(entry["price"]), f"{param}[price]")
-        item["plan"] = _plan(item["price"])
+    if text(entry, "price") not in (None, item["price"]["id"]):
+        price = account.prices.require(str(entry["price"]), f"{param}[price]")
+        if is_billed:
+            account.invoice_drafts.end_item(subscription, item)
+        account.invoice_drafts.begin_item(item)
+        item.update(price=price, plan=_plan(price))
     if integer(entry, "quantity") is not None:
         item["quantity"] = integer(entry, "quantity")
 
@@ -104,7 +113,7 @@ def _plan(price: StripeObject) -> StripeObject:
 
 def current_period_start(subscription: StripeObject) -> int:
     """Return when the period that a subscription is in began, in Unix seconds."""
-    return max((item["current_period_start"] for item in subscription["items"]["data"]), default=0)
+    return min((item["current_period_start"] for item in subscription["items"]["data"]), default=0)
 
 
 def current_period_end(subscription: StripeObject) -> int:

@@ -18,12 +18,17 @@ from stripe_simulator.parameters import (
     text,
 )
 from stripe_simulator.resources import Resource, StripeObject, copied, on_its_clock, page, synchronized
-from stripe_simulator.subscription_cycle import ENDED_STATUSES, end, expire_if_incomplete, schedule_next
+from stripe_simulator.subscription_cycle import (
+    ENDED_STATUSES,
+    bill_last_period,
+    end,
+    expire_if_incomplete,
+    schedule_next,
+)
 from stripe_simulator.subscription_items import (
     add_item,
     begin_period,
     current_period_end,
-    current_period_start,
     update_item,
 )
 
@@ -78,7 +83,7 @@ class Subscriptions(Resource):
             subscription["status"] = "incomplete"
             expire_if_incomplete(self.account, subscription)
         self.account.events.emit("customer.subscription.created", subscription)
-        self.account.invoices.first(subscription)
+        self.account.invoice_drafts.first(subscription)
         schedule_next(self.account, subscription)
         return copied(subscription)
 
@@ -153,16 +158,25 @@ class Subscriptions(Resource):
         elif "cancel_at" in params:
             subscription["cancel_at"] = integer(params, "cancel_at")
             subscription["canceled_at"] = int(self.account.now()) if subscription["cancel_at"] else None
-        for position, entry in enumerate(sequence(params, "items")):
-            update_item(self.account, subscription, entry, f"items[{position}]")
+        self._update_items(subscription, params)
         schedule_next(self.account, subscription)
         self.account.events.emit("customer.subscription.updated", subscription, before)
         return copied(subscription)
 
+    def _update_items(self, subscription: StripeObject, params: Params) -> None:
+        proration = one_of(params, "proration_behavior", ("always_invoice", "create_prorations", "none"))
+        entries = list(enumerate(sequence(params, "items")))
+        # An item may be removed by the call that adds the next one.
+        entries.sort(key=lambda entry: isinstance(entry[1], dict) and boolean(entry[1], "deleted") is True)
+        for position, entry in entries:
+            update_item(self.account, subscription, entry, f"items[{position}]", is_billed=proration != "none")
+        if proration == "always_invoice":
+            self.account.invoice_drafts.for_update(subscription)
+
     def _pause_collection(self, subscription: StripeObject, params: Params) -> None:
         pause = mapping(params, "pause_collection")
         if pause and not subscription["pause_collection"]:
-            self.account.invoices.for_pause(subscription)
+            self.account.invoice_drafts.for_pause(subscription)
         behaviors = ("keep_as_draft", "mark_uncollectible", "void")
         subscription["pause_collection"] = (
             {"behavior": one_of(pause, "behavior", behaviors), "resumes_at": integer(pause, "resumes_at")}
@@ -174,7 +188,7 @@ class Subscriptions(Resource):
     def cancel(
         self, subscription_id: str, params: Params | None = None, reason: str = "cancellation_requested"
     ) -> StripeObject:
-        """End a subscription at once; with `invoice_now` its usage so far is billed.
+        """End a subscription at once; with `invoice_now` its usage so far is billed, else never.
 
         Raises:
             ApiError: 404 for one that is unknown or has ended already.
@@ -183,8 +197,7 @@ class Subscriptions(Resource):
         if subscription["status"] in ENDED_STATUSES:
             raise ApiError(404, f"No such subscription: '{subscription_id}'", code="resource_missing", param="id")
         if boolean(params or {}, "invoice_now"):
-            now = int(self.account.now())
-            self.account.invoices.for_period(subscription, current_period_start(subscription), now, is_last=True)
+            bill_last_period(self.account, subscription)
         end(self.account, subscription, reason)
         return copied(subscription)
 
@@ -203,7 +216,7 @@ class Subscriptions(Resource):
         subscription = self._find(subscription_id)
         through = mapping(mapping(params or {}, "bill_for"), "outstanding_usage_through")
         if one_of(through, "type", ("none", "now")) != "none":
-            self.account.invoices.for_pause(subscription)
+            self.account.invoice_drafts.for_pause(subscription)
         subscription["status"] = "paused"
         self.account.events.emit("customer.subscription.paused", subscription)
         return copied(subscription)

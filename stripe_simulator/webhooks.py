@@ -162,7 +162,16 @@ class Webhooks(Resource):
         """Return how many deliveries wait for the time of their next attempt (0 in manual mode)."""
         return self._dispatcher.scheduled_count() if self._dispatcher is not None else 0
 
-    # --- what /v1/events shows
+    # --- what /v1/events shows, and drafts wait for
+
+    def accepted_at(self, event_id: str) -> float | None:
+        """Return when the last destination accepted an event: None while one has not, 0 where nobody wanted it."""
+        moments: dict[str, float | None] = {}
+        for delivery in self._by_event.get(event_id, ()):
+            accepted = next((attempt.at for attempt in delivery.attempts if attempt.accepted), None)
+            moments[delivery.destination.id] = moments.get(delivery.destination.id) or accepted
+        found = [moment for moment in moments.values() if moment is not None]
+        return max(found, default=0.0) if len(found) == len(moments) else None
 
     def all_delivered(self, event_id: str) -> bool:
         """Say whether every delivery of an event has succeeded (also where nobody wanted it)."""

@@ -9,7 +9,7 @@ import pytest
 import stripe
 
 from stripe_simulator import Simulator
-from tests.stripe_simulator.moments import NOON
+from tests.stripe_simulator.moments import DRAFTED, NOON
 
 
 @pytest.fixture
@@ -102,3 +102,22 @@ def subscribe(client: stripe.StripeClient, simulator: Simulator, price: Any) -> 
         return client.v1.checkout.sessions.retrieve(session.id)
 
     return subscribe
+
+
+@pytest.fixture
+def draft(
+    client: stripe.StripeClient, simulator: Simulator, subscribe: Callable[..., Any], send: Callable[..., Any]
+) -> Any:
+    """Return the draft of a month with 100 readings, ten seconds after it was made."""
+    session = subscribe()
+    send(session.customer, 100)
+    simulator.clock.set(DRAFTED)
+    (invoice,) = client.v1.invoices.list({"customer": session.customer}).data
+    return invoice
+
+
+@pytest.fixture
+def open_invoice(client: stripe.StripeClient, simulator: Simulator, draft: Any) -> Any:
+    """Return that invoice when it is final and its payment has failed."""
+    simulator.account.customers.set_payment_outcome(draft.customer, "payment_failed")
+    return client.v1.invoices.finalize_invoice(draft.id)
