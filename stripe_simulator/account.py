@@ -96,6 +96,10 @@ class Account:
         """Return the time at which requests arrive, in Unix seconds: no test clock moves it."""
         return self._own_timeline.now()
 
+    def next_change_at(self) -> float | None:
+        """Return when the account does something by itself next, in Unix seconds: a renewal, a final invoice."""
+        return self._own_timeline.next_at()
+
     def schedule(self, at: float, task: Callable[[], None]) -> None:
         """Have a task run once the clock (within `on_clock` the test clock) passes a time, in the order of times."""
         self._timeline.schedule(at, task)

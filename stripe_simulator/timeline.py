@@ -19,6 +19,10 @@ class Timeline:
         """Return the clock's time in Unix seconds, or a task's own while it runs."""
         return self._task_time if self._task_time is not None else self._read_clock()
 
+    def next_at(self) -> float | None:
+        """Return when the next task is due; None where nothing is scheduled."""
+        return self._tasks[0][0] if self._tasks else None
+
     def schedule(self, at: float, task: Callable[[], None]) -> None:
         """Have a task run once the clock passes a time; tasks run in the order of their times."""
         self._number += 1

@@ -16,13 +16,14 @@ class BillingPeriod:
     """A billing period of a subscription. `ends_at` is None while it is not known; `is_last`: the subscription ends it.
 
     The hour in which a period begins belongs to it, so that it has no part of the hour in which the next one begins.
-    `is_trial`: what is used in it costs nothing.
+    `is_first`: the subscription begins with it. `is_trial`: what is used in it costs nothing.
     """
 
     subscription_id: str
     customer_id: str
     starts_at: datetime
     ends_at: datetime | None
+    is_first: bool = False
     is_last: bool = False
     is_trial: bool = False
 
@@ -85,9 +86,14 @@ class MeteredSubscription:
                 self.customer_id,
                 start,
                 self.ended_at if end is None else end,
+                is_first=start == self.started_at,
                 is_last=end is None and self.ended_at is not None,
                 is_trial=self.trial_end is not None and start < self.trial_end,
             )
+
+    def period_before(self, span: BillingPeriod) -> BillingPeriod | None:
+        """Return the period that ended when this one began; None where it is not known."""
+        return next((each for each in self.periods() if each.ends_at == span.starts_at), None)
 
     def period_of(self, window_start: datetime) -> BillingPeriod | None:
         """Return the period to which an hour belongs; None where it is not known."""

@@ -67,6 +67,28 @@ def relinks_by_reference() -> bool:
     return os.environ.get("RELINK_BY_REFERENCE", "") == "true"
 
 
+def carries_late_usage() -> bool:
+    """Say whether an open period carries what settled ones owe; else it is only told.
+
+    `LATE_USAGE`: `carry`, unless it is `tell`.
+
+    Raises:
+        ConfigurationError: the variable is something else.
+    """
+    choice = os.environ.get("LATE_USAGE") or "carry"
+    if choice not in ("carry", "tell"):
+        raise ConfigurationError(f"LATE_USAGE is {choice!r}; set it to carry or tell")
+    return choice == "carry"
+
+
+def holds_active_sensors() -> bool:
+    """Say whether a number of sensors holds until another is recorded, from one period into the next.
+
+    `HOLD_ACTIVE_SENSORS`, off unless it is `true`.
+    """
+    return os.environ.get("HOLD_ACTIVE_SENSORS", "") == "true"
+
+
 def runs_under_sam_local() -> bool:
     """Say whether this is `sam local`, which authorises nobody and says so in `AWS_SAM_LOCAL`."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"

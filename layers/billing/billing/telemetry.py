@@ -44,6 +44,12 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "foreign_events": MetricDefinition(_COUNT, "", "events of another Stripe account or mode; they change nothing"),
         "meter_error_reports": MetricDefinition(_COUNT, "", "asynchronous error reports of Stripe's meters"),
         "no_meter_found": MetricDefinition(_COUNT, "", "reports of events that no Stripe meter takes"),
+        # services: webhook, metering, reconciliation
+        "invoices_differing": MetricDefinition(_COUNT, "", "final invoices that are not what was counted"),
+        "invoices_held": MetricDefinition(_COUNT, "reason", "drafts that wait for hours that are due, or could not"),
+        "usage_not_invoiced": MetricDefinition(_COUNT, "", "units that were counted and no invoice will bill"),
+        "numbers_missing": MetricDefinition(_COUNT, "", "meters without a number in a period, after one that had one"),
+        "periods_damaged": MetricDefinition(_COUNT, "", "billing periods with an attribute that cannot be read"),
         # service: metering
         "runs_succeeded": MetricDefinition(_COUNT, "", "runs in which every shard was processed"),
         "runs_failed": MetricDefinition(_COUNT, "", "runs that raised, or had a shard that did"),

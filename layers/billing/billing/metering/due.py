@@ -9,7 +9,9 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, from_unix, parse_time
 from billing.errors import UnavailableError
-from billing.metered_subscriptions import MeteredSubscription, from_text
+from billing.invoices.closing import read_periods
+from billing.invoices.owed import settled_period_of
+from billing.metered_subscriptions import MeteredSubscription, covering, from_text
 from billing.metering.hour import Key, Link, UsageHour
 from billing.meters import METERS
 from billing.tables.subscriptions import SubscriptionRecord
@@ -74,6 +76,46 @@ def read_links(organization_ids: Sequence[str]) -> dict[str, Link]:
     return {item["organization_id"]["S"]: _link(item) for item in _read(SubscriptionRecord.name(), request)}
 
 
+def settled_hours(hours: Iterable[UsageHour], links: Mapping[str, Link], now: datetime) -> set[Key]:
+    """Return those hours whose period is settled: its invoice is final, or none will come.
+
+    Only of organisations that have an hour outside its subscription's open period are the periods read.
+    """
+    suspects: dict[str, list[UsageHour]] = {}
+    for hour in hours:
+        if not _is_of_an_open_period(hour, links.get(hour.organization_id), now):
+            suspects.setdefault(hour.organization_id, []).append(hour)
+    settled = set()
+    for organization_id, its_hours in suspects.items():
+        periods = read_periods(organization_id)
+        for hour in its_hours:
+            try:
+                start = parse_time(hour.window_start)
+            except ValueError:
+                continue
+            link = links.get(organization_id)
+            subscription = covering(link.subscriptions, start) if link is not None else None
+            subscription_id = subscription.subscription_id if subscription is not None else None
+            if settled_period_of(periods, start, hour.reported_to, subscription_id) is not None:
+                settled.add(hour.key)
+    return settled
+
+
+def _is_of_an_open_period(hour: UsageHour, link: Link | None, now: datetime) -> bool:
+    """Say whether an hour is surely of a period that has not ended, wherever a boundary's hour is billed."""
+    if link is None or not link.subscriptions:
+        return True  # nothing of it was ever invoiced
+    try:
+        start = parse_time(hour.window_start)
+    except ValueError:
+        return True  # it is refused
+    subscription = covering(link.subscriptions, start)
+    period = subscription.period_of(start) if subscription is not None else None
+    if period is None or (subscription is not None and subscription.begins_within(start) is not None):
+        return False
+    return period.ends_at is None or period.ends_at > now
+
+
 def _read(table_name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Read items as DynamoDB has them: PynamoDB's models cost more for each than the rest of a run together."""
     wanted: Any = {table_name: {**request, "ConsistentRead": True}}
@@ -122,6 +164,8 @@ def _hour(item: Mapping[str, Any]) -> UsageHour:
         doubt_until=item["doubt_until"]["S"] if "doubt_until" in item else "",
         others_until=item["others_until"]["S"] if "others_until" in item else "",
         stamped_from=item["stamped_from"]["S"] if "stamped_from" in item else "",
+        carried=_numbers(item.get("carried")),
+        held=_numbers(item.get("held")),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from billing.metered_subscriptions import MeteredSubscription
@@ -35,6 +35,8 @@ class UsageHour:
     doubt_until: str
     others_until: str
     stamped_from: str = ""
+    carried: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -89,6 +91,13 @@ class MeterEvent:
     timestamp: int
     customer_id: str
     value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An hour whose period's invoice is final: nothing is sent for it, what is owed is carried. `totals` are its own."""
+
+    totals: Mapping[str, int]
 
 
 # Stripe does not know the customer, or no longer: nothing that was sent to it is on an invoice to come.

@@ -9,6 +9,7 @@ from typing import Any
 
 from billing import clock
 from billing.errors import MeterMisconfiguredError, UnavailableError
+from billing.invoices.drafts import look_at_drafts
 from billing.metering.due import due_keys_fairly, oldest_due
 from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
@@ -65,6 +66,8 @@ def process_shards(
         with ThreadPoolExecutor(CALLS_AT_ONCE, "metering") as executor:
             run = new_run(gateway, executor, may_continue)
             summary = run.process(due_keys_fairly(shards, until))
+        # Now, when what can be sent was sent: what is still due is what a draft has to wait for.
+        look_at_drafts(shards, gateway, clock.utc_now(), may_continue)
     except Exception:
         count("runs_failed")
         raise

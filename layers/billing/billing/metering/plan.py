@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from billing.clock import format_time, hour_of, parse_time
 from billing.metered_subscriptions import MeteredSubscription, covering
-from billing.metering.hour import Declaration, Link, MeterEvent, Refusal, UsageHour
+from billing.metering.hour import Declaration, Late, Link, MeterEvent, Refusal, UsageHour
 from billing.meters import METERS, Meter
 from billing.stripe_limits import LARGEST_VALUE, OLDEST_USAGE
 
@@ -32,17 +32,25 @@ SUBSCRIPTION_ENDED = "subscription_ended"
 UNLINKED = (NO_CUSTOMER, NO_SUBSCRIPTION, SUBSCRIPTION_NOT_BEGUN, SUBSCRIPTION_ENDED)
 
 
-def plan(hour: UsageHour, link: Link | None, now: datetime) -> Declaration | Refusal | None:
-    """Decide what to do with a due hour: declare and send totals, refuse it, or (None) settle it with nothing sent."""
+def plan(
+    hour: UsageHour, link: Link | None, now: datetime, *, is_settled: bool = False
+) -> Declaration | Late | Refusal | None:
+    """Decide what to do with a due hour.
+
+    Declare and send totals, refuse it, or (None) settle it with nothing sent; where its period `is_settled`, what is
+    new is late.
+    """
     try:
         start = parse_time(hour.window_start)
-        totals = {meter.event_name: _total(hour, meter.event_name) for meter in METERS if _is_counted(hour, meter)}
+        totals = {meter.event_name: total(hour, meter) for meter in METERS if _is_counted(hour, meter)}
     except ValueError as error:
         return Refusal("invalid_usage", str(error))
     if hour_of(start) != start:
         return Refusal("invalid_usage", f"{hour.window_start} is not the start of an hour")
     if hour.sending is None and hour.reported == totals:
         return None
+    if is_settled:
+        return Late(totals)
     if start < now - OLDEST:
         return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
     if hour.reported_to is not None:
@@ -72,21 +80,28 @@ def _subscription(link: Link | None, start: datetime) -> MeteredSubscription | R
 
 def _is_counted(hour: UsageHour, meter: Meter) -> bool:
     name = meter.event_name
-    return name in hour.counts or name in hour.reported or name in (hour.sending or ())
+    return any(name in names for names in (hour.counts, hour.carried, hour.held, hour.reported, hour.sending or ()))
 
 
-def _total(hour: UsageHour, event_name: str) -> int:
+def total(hour: UsageHour, meter: Meter) -> int:
+    """Return what Stripe is to count of a meter in an hour: what was counted, and what earlier periods bring into it.
+
+    Raises:
+        ValueError: what was counted is no number, or has too many digits.
+    """
+    event_name = meter.event_name
     raw = hour.counts.get(event_name)
+    carried = hour.carried.get(event_name, 0)
     if raw is None:
         # Reported once and removed since: Stripe is to count nothing.
-        return 0
+        return carried + hour.held.get(event_name, 0)
     try:
-        total = max(0, math.floor(Decimal(raw["N"])))
+        number = max(0, math.floor(Decimal(raw["N"]))) + carried
     except (KeyError, InvalidOperation):
         raise ValueError(f"{event_name} is not a number") from None
-    if total > LARGEST_VALUE:
+    if number > LARGEST_VALUE:
         raise ValueError(f"{event_name} has more than 15 digits")
-    return total
+    return number
 
 
 def _declaration(

@@ -12,8 +12,9 @@ from typing import Any
 
 from billing.batches import batches
 from billing.errors import BillingError, RefusedError, UnavailableError
+from billing.invoices.closing import take_late
 from billing.metering import due, writes
-from billing.metering.hour import Declaration, Key, Link, MeterEvent, Refusal, UsageHour
+from billing.metering.hour import Declaration, Key, Late, Link, MeterEvent, Refusal, UsageHour
 from billing.metering.plan import UNLINKED, meter_events, plan
 from billing.metering.sending import MeterEventSender, Outcome
 from billing.metering.writes import Write
@@ -169,9 +170,9 @@ class Run:
 
     def _read(self, keys: Sequence[Key]) -> tuple[list[UsageHour], dict[str, Link]]:
         hours = [hour for part in self.executor.map(due.read_due, batches(keys, due.READ_BATCH)) for hour in part]
-        unlinked = sorted({hour.organization_id for hour in hours if hour.reported_to is None})
+        organization_ids = sorted({hour.organization_id for hour in hours})
         links: dict[str, Link] = {}
-        for part in self.executor.map(due.read_links, batches(unlinked, due.READ_BATCH)):
+        for part in self.executor.map(due.read_links, batches(organization_ids, due.READ_BATCH)):
             links |= part
         return hours, links
 
@@ -180,15 +181,20 @@ class Run:
         declared: list[tuple[Declaration, list[MeterEvent]]] = []
         unsent: list[UsageHour] = []
         refusals: list[tuple[UsageHour, Refusal]] = []
+        late: list[tuple[UsageHour, Late]] = []
+        settled_hours = due.settled_hours(hours, links, now)
         for hour in hours:
-            decision = plan(hour, links.get(hour.organization_id), now)
+            decision = plan(hour, links.get(hour.organization_id), now, is_settled=hour.key in settled_hours)
             if decision is None:
                 unsent.append(hour)
+            elif isinstance(decision, Late):
+                late.append((hour, decision))
             elif isinstance(decision, Refusal):
                 refusals.append((hour, decision))
             else:
                 declared.append((decision, meter_events(decision)))
         settled = self._write([writes.settling_unsent(hour) for hour in unsent])
+        settled += self._take_late(late, now)
         refused = self._refuse(refusals, links)
         written = self._write([writes.declaring(declaration, now) for declaration, _ in declared])
         # At the end: a unit that raises is worked on again, in halves.
@@ -199,6 +205,21 @@ class Run:
             if is_declared:
                 outgoing = Outgoing(declaration, events)
                 self.waiting.extend((event, outgoing) for event in events)
+
+    def _take_late(self, late: Sequence[tuple[UsageHour, Late]], now: datetime) -> list[bool]:
+        """Have what late hours owe written, and settle them then, if they still count the same."""
+        by_organization: dict[str, list[tuple[UsageHour, Late]]] = {}
+        for hour, decision in late:
+            by_organization.setdefault(hour.organization_id, []).append((hour, decision))
+        updates = []
+        for organization_id, its_hours in by_organization.items():
+            try:
+                take_late(organization_id, [hour.window_start for hour, _ in its_hours], now)
+            except Exception as error:
+                self._fail("What late hours owe could not be written; they stay due", its_hours[0][0].key, error)
+            else:
+                updates += [writes.settling_late(hour, decision.totals) for hour, decision in its_hours]
+        return self._write(updates)
 
     def _refuse(self, refusals: Sequence[tuple[UsageHour, Refusal]], links: Mapping[str, Link]) -> list[str]:
         """Mark hours refused before anything is sent for them; return the reasons' codes of those that are."""

@@ -148,6 +148,18 @@ def settling_unsent(hour: UsageHour) -> Write:
     return _Update(hour).after(hour.version).only_with_counts_of(hour).remove("due_shard", "due_at", "refused").write()
 
 
+def settling_late(hour: UsageHour, totals: Mapping[str, int]) -> Write:
+    """Return the write that settles an hour whose invoice is final: nothing was sent, and what is owed is written."""
+    return (
+        _Update(hour)
+        .after(hour.version)
+        .only_with_counts_of(hour)
+        .set("late", _map(totals))
+        .remove("sending", "sending_since", "doubt_until", "others_until", "due_shard", "due_at", "refused")
+        .write()
+    )
+
+
 def refusing(
     declaration: Declaration, refusals: Mapping[str, Refusal], sent: Set[str], reason: str, now: datetime
 ) -> Write:

@@ -17,6 +17,7 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import StripeNotFoundError
+from billing.invoices.sweep import sweep_periods
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.requests import SUMMARY_LAG
@@ -46,7 +47,7 @@ class ComparisonSummary:
     """What a comparison found.
 
     `repaired` hours were made due because no run would have sent them; `damaged` ones have an attribute that cannot be
-    read. `complete` is False where the time ran out before all were compared.
+    read. For `periods_asked_for` Stripe was asked for invoices. `complete` is False where the time ran out before all were compared.
     """
 
     organizations: int = 0
@@ -56,6 +57,7 @@ class ComparisonSummary:
     made_due: int = 0
     repaired: int = 0
     damaged: int = 0
+    periods_asked_for: int = 0
     failures: int = 0
     complete: bool = True
 
@@ -116,12 +118,24 @@ class Comparison:
         An organisation that used nothing is looked at too: what Stripe counts for it is drift as well.
         """
         organization_id = subscription.organization_id
+        self._sweep(subscription)
         hours = [hour for hour in hours_between(organization_id, self.start, self.end) if self._is_intact(hour)]
         span = _Span(self.start, self.end, hours, has_all=True)
         is_subscribed = subscription.ended_at is None or subscription.ended_at > self.start
         self._compare_span(organization_id, span, {subscription.stripe_customer_id} if is_subscribed else set())
         for span in self._older_spans(organization_id):
             self._compare_span(organization_id, span, set())
+
+    def _sweep(self, subscription: SubscriptionRecord) -> None:
+        """Look at the organisation's billing periods; what is wrong with them does not stop the hours."""
+        if self.dry_run or subscription.metered_subscriptions is None:
+            return
+        try:
+            self.summary.periods_asked_for += sweep_periods(
+                subscription.organization_id, subscription.metered_subscriptions, self.gateway, self.now, self.limit
+            )
+        except Exception as error:
+            self._fail(error, subscription.organization_id, part="periods")
 
     def _older_spans(self, organization_id: str) -> Iterator[_Span]:
         """Yield the older hours that were reported of late, in spans that one page of summaries has."""
@@ -183,6 +197,7 @@ class Comparison:
         # Without `reported` the hour is due or refused; with `sending`, or due, a run is about to send it anyway.
         return (
             hour.reported is not None
+            and hour.late is None  # on no invoice to come, whatever Stripe counts
             and hour.sending is None
             and hour.due_at is None
             and hour.reported_at <= self.now - SUMMARY_LAG

@@ -134,13 +134,13 @@ def is_at_version(version: float | None) -> Any:
 def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[SubscriptionRecord]:
     """Yield the organisations that have a record: those of one of 16 parts, or (None) all.
 
-    Only their ids, customers and ends are read. The order is DynamoDB's own and stays the same; `after` continues
+    Only their ids, customers, ends and what they sell are read. The order is DynamoDB's own and stays the same; `after` continues
     behind an organisation.
     """
     yield from SubscriptionRecord.scan(
         segment=segment,
         total_segments=None if segment is None else SEGMENTS,
-        attributes_to_get=["organization_id", "stripe_customer_id", "ended_at"],
+        attributes_to_get=["organization_id", "stripe_customer_id", "ended_at", "metered_subscriptions"],
         consistent_read=True,
         last_evaluated_key=None if after is None else {"organization_id": {"S": after}},
     )

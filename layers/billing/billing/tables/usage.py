@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -71,6 +72,9 @@ class UsageRecord(Table):
     doubt_until = TimeAttribute(null=True)
     others_until = TimeAttribute(null=True)
     stamped_from = TimeAttribute(null=True)
+    carried = TotalsAttribute(null=True)
+    held = TotalsAttribute(null=True)
+    late = TotalsAttribute(null=True)
     refused = UnicodeAttribute(null=True)
 
     due = DueIndex()
@@ -96,6 +100,16 @@ class UsageRecord(Table):
         """Return what was counted of a meter; None where nothing was."""
         number: float | None = self.attribute_values.get(_python_name(event_name))
         return number
+
+    def own_total(self, event_name: str) -> int | None:
+        """Return what was counted as Stripe takes it, without what earlier periods owe; None where nothing was.
+
+        An hour that holds a number of a `last` meter has that one, unless another was recorded in it.
+        """
+        number = self.counted(event_name)
+        if number is None:
+            return (self.held or {}).get(event_name)
+        return max(0, math.floor(number))
 
 
 @cache  # reading a thousand hours asks for it thousands of times
@@ -231,6 +245,32 @@ def is_at_version(version: float | None) -> Any:
 
 def _next_version(record: UsageRecord) -> Any:
     return UsageRecord.version.set(int(record.version or 0) + 1)
+
+
+def carrying_actions(record: UsageRecord, carried: Mapping[str, int]) -> list[Any]:
+    """Return what makes an hour tell Stripe these totals beside its own: it is due again, as its next version.
+
+    Only a part of a transaction with the period whose hour it is, and only if the hour is as it was read.
+    """
+    return [
+        *_due_actions(record.organization_id, record.window_start),
+        _next_version(record),
+        UsageRecord.carried.set(carried),
+        UsageRecord.refused.remove(),
+    ]
+
+
+def hold_in_hour(record: UsageRecord, numbers: Mapping[str, int]) -> bool:
+    """Let an hour tell Stripe these numbers where it has none of its own; False where it was written meanwhile."""
+    is_as_read = is_at_version(record.version)  # nobody in metering is sending other totals of it
+    return record.update_if(
+        [
+            *_due_actions(record.organization_id, record.window_start),
+            _next_version(record),
+            UsageRecord.held.set(numbers),
+        ],
+        is_as_read,
+    )
 
 
 def make_unreported_due(record: UsageRecord) -> bool:

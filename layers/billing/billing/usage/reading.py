@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from billing.meters import METERS, Formula
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
 
-State = Literal["due", "refused", "reported", "unreported", "damaged"]
+State = Literal["due", "refused", "reported", "late", "unreported", "damaged"]
 Number = int | float
 
 
@@ -22,7 +21,8 @@ class HourOfUsage:
     """An hour: counts and reported totals by meter.
 
     `state`: `due` = a run sends it once it has ended; `refused` = it cannot be billed, and `reason` says why;
-    `reported` = Stripe has these totals; `unreported` = Stripe has other totals and no run will send these, because
+    `reported` = Stripe has these totals; `late` = the invoice was final before: what it lacks is carried into an open
+    period, or told; `unreported` = Stripe has other totals and no run will send these, because
     whoever wrote the count did not make the hour due; `damaged` = an attribute that `reason` names cannot be read.
     `not_sold` are the meters that were counted and that the subscription of the hour does not sell: Stripe has their
     totals and bills them only where a price is added before the period ends.
@@ -112,11 +112,19 @@ def state_of(record: UsageRecord) -> State:
         return "due"
     if record.refused:
         return "refused"
-    reported = record.reported or {}
+    totals = totals_of(record)
+    if record.late is not None and record.late == totals:
+        return "late"
+    return "reported" if (record.reported or {}) == totals else "unreported"
+
+
+def totals_of(record: UsageRecord) -> dict[str, int]:
+    """Return what Stripe is to count of an hour, by meter: what was counted, and what earlier periods bring into it."""
+    totals = {}
     for meter in METERS:
-        name, count = meter.event_name, record.counted(meter.event_name)
+        name = meter.event_name
+        own, carried = record.own_total(name), (record.carried or {}).get(name)
         # A count that was removed after it was reported is a total of zero, as in metering's plan.
-        to_report = max(0, math.floor(count or 0))
-        if (count is not None or name in reported) and reported.get(name) != to_report:
-            return "unreported"
-    return "reported"
+        if own is not None or carried is not None or name in (record.reported or {}):
+            totals[name] = (own or 0) + (carried or 0)
+    return totals

@@ -17,12 +17,14 @@ from billing.webhooks import ledger
 from billing.webhooks.choice import StoredSubscription, choose, claimed_customers, is_conflict
 from billing.webhooks.decision import End, FinishLinking, Outcome, Progress, Record, Refresh, decide, leaves_a_link
 from billing.webhooks.events import (
+    INVOICE_CHANGES,
     METER_ERROR_REPORT,
     NO_METER_FOUND,
     Pointer,
     StripeEvent,
     subscription_pointer,
 )
+from billing.webhooks.invoices import process_invoice
 from billing.webhooks.linking import ATTEMPTS, finish_linking, pause, tell_of_double_billing
 from billing.webhooks.meter_errors import process_meter_errors
 from billing.webhooks.refresh import find
@@ -54,6 +56,8 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
     if pointer is None:
         return Delivered(_record(event, "ignored"))
     organization_id = _organization_of(pointer)
+    if event.event_type in INVOICE_CHANGES:
+        return _deliver_invoice(event, pointer, organization_id, gateway)
     if organization_id is None:
         earlier = StripeEventRecord.of(event.event_id)
         if earlier is not None and earlier.organization_id is None:
@@ -68,6 +72,19 @@ def deliver(event: StripeEvent, gateway: StripeGateway) -> Delivered:
         count("unknown_subscription")
         return Delivered(_record(event, "ignored"))
     return Delivered(_follow(event, pointer, organization_id, gateway), organization_id)
+
+
+def _deliver_invoice(
+    event: StripeEvent, pointer: Pointer, organization_id: str | None, gateway: StripeGateway
+) -> Delivered:
+    """Take an invoice into account; the event's record comes last, so that a delivery which dies is done again."""
+    if organization_id is None:
+        # Another product's, as most invoices of an account may be.
+        return Delivered(_record(event, "ignored"))
+    if StripeEventRecord.recorded(event.event_id):
+        return Delivered("duplicate", organization_id)
+    is_ours = process_invoice(event, organization_id, pointer.subscription_id, gateway)
+    return Delivered(_record(event, "processed" if is_ours else "ignored", organization_id), organization_id)
 
 
 def _is_of_this_account(event: StripeEvent, gateway: StripeGateway) -> bool:

@@ -18,10 +18,13 @@ _SUBSCRIPTION_CHANGES = tuple(
     f"customer.subscription.{change}" for change in ("created", "updated", "deleted", "paused", "resumed")
 )
 _INVOICE_OUTCOMES = ("invoice.paid", "invoice.payment_failed")
+INVOICE_CREATED = "invoice.created"
+# What an invoice's lines bill, and whether they still change; the outcomes of a payment change neither.
+INVOICE_CHANGES = (INVOICE_CREATED, "invoice.finalized", "invoice.voided")
 METER_ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
 # What Stripe's two destinations are to deliver: exactly what is handled here.
-SNAPSHOT_EVENT_TYPES = ("checkout.session.completed", *_SUBSCRIPTION_CHANGES, *_INVOICE_OUTCOMES)
+SNAPSHOT_EVENT_TYPES = ("checkout.session.completed", *_SUBSCRIPTION_CHANGES, *INVOICE_CHANGES, *_INVOICE_OUTCOMES)
 THIN_EVENT_TYPES = (*(f"v1.{change}" for change in _SUBSCRIPTION_CHANGES), METER_ERROR_REPORT, NO_METER_FOUND)
 
 
@@ -123,7 +126,7 @@ def subscription_pointer(event: StripeEvent) -> Pointer | None:
             reference if is_buyers_word else organization_id,
             is_buyers_word=is_buyers_word,
         )
-    if event_type in _INVOICE_OUTCOMES:
+    if event_type in (*INVOICE_CHANGES, *_INVOICE_OUTCOMES):
         parent = subject.get("parent")
         details = parent.get("subscription_details") if isinstance(parent, Mapping) else None
         # Before the API version 2025-03-31: invoice.subscription and invoice.subscription_details.

@@ -1,0 +1,350 @@
+"""A period and its invoices are stored, and what follows from them is written: what is carried, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from billing.clock import format_time, parse_time
+from billing.errors import ContentionError
+from billing.invoices.counting import count_period
+from billing.invoices.owed import (
+    CODES_OF_DIFFERENCES,
+    Balance,
+    Carry,
+    PeriodKey,
+    balance,
+    key_of,
+    seen_of_last_hour,
+)
+from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
+from billing.periods import InvoiceOfPeriod, Period, State, Totals
+from billing.settings import carries_late_usage
+from billing.stripe_gateway.invoices import StripeInvoice
+from billing.tables.periods import PeriodRecord, is_period_at_version, period_key, periods_of, stored
+from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.table import connection, is_overtaken
+from billing.tables.usage import UsageRecord, carrying_actions, is_at_version, shard_of
+from billing.telemetry import count, logger
+
+ATTEMPTS = 20
+# A transaction takes 100 items; two are the period's and the hour's own.
+MOST_CHECKS = 90
+
+
+def subscriptions_of(organization_id: str) -> tuple[MeteredSubscription, ...]:
+    """Return the subscriptions that an organisation's record remembers, read consistently."""
+    record = SubscriptionRecord.of(organization_id, consistent=True)
+    return tuple((record.metered_subscriptions if record is not None else None) or ())
+
+
+def read_periods(organization_id: str) -> list[Period]:
+    """Read all periods of an organisation that have an item; a damaged one is told and left out."""
+    periods = []
+    for record in periods_of(organization_id):
+        try:
+            periods.append(stored(record))
+        except ValueError as error:
+            count("periods_damaged")
+            logger.error("A billing period is damaged", extra={"organization_id": organization_id, "reason": str(error)})
+    return periods
+
+
+def read_period(organization_id: str, key: str) -> Period | None:
+    """Return a period by its range key; None where there is none.
+
+    Raises:
+        ValueError: its item is damaged.
+    """
+    try:
+        return stored(PeriodRecord.get(organization_id, key, consistent_read=True))
+    except PeriodRecord.DoesNotExist:
+        return None
+
+
+def change_period(
+    organization_id: str, span: BillingPeriod, now: datetime, change: Callable[[Period], Period]
+) -> Period:
+    """Change a period as it is now, again where somebody else was first; return it as it is then.
+
+    Raises:
+        ContentionError: others kept writing it.
+    """
+    for _ in range(ATTEMPTS):
+        before = _read(organization_id, span)
+        after = change(replace(before, span=span))
+        if after == before:
+            return before
+        after = replace(after, version=(before.version or 0) + 1)
+        if PeriodRecord(organization_id, period_key(span.subscription_id, span.starts_at)).update_if(
+            _actions(organization_id, before, after, now), is_period_at_version(before.version)
+        ):
+            return after
+    raise ContentionError(f"A period of {organization_id} was being written by others {ATTEMPTS} times")
+
+
+def _read(organization_id: str, span: BillingPeriod) -> Period:
+    try:
+        record = PeriodRecord.get(
+            organization_id, period_key(span.subscription_id, span.starts_at), consistent_read=True
+        )
+    except PeriodRecord.DoesNotExist:
+        return Period(span)
+    try:
+        return stored(record)
+    except ValueError:
+        # Whatever another writer has left of it is written over: all of it can be had again.
+        return Period(span, version=None if record.version is None else int(record.version))
+
+
+def _actions(organization_id: str, before: Period, after: Period, now: datetime) -> list[Any]:
+    """Return what is to be set and removed so that an item says `after`."""
+    old, new = _attributes(organization_id, before), _attributes(organization_id, after)
+    changed = {name: value for name, value in new.items() if before.version is None or old[name] != value}
+    values: dict[str, Any] = changed | {"version": after.version, "updated_at": now}
+    # A mapping, like a text, that says nothing is not there.
+    return [
+        getattr(PeriodRecord, name).remove() if value in (None, "", {}, []) else getattr(PeriodRecord, name).set(value)
+        for name, value in values.items()
+        if value not in (None, "", {}, []) or before.version is not None
+    ]
+
+
+def _attributes(organization_id: str, period: Period) -> dict[str, Any]:
+    span, is_draft = period.span, period.state == "draft" and period.finalizes_at is not None
+    return {
+        "stripe_subscription_id": span.subscription_id,
+        "stripe_customer_id": span.customer_id,
+        "starts_at": span.starts_at,
+        "ends_at": span.ends_at,
+        "is_first": span.is_first,
+        "is_last": span.is_last,
+        "is_trial": span.is_trial,
+        "state": period.state,
+        "draft_shard": shard_of(organization_id) if is_draft else None,
+        "finalizes_at": format_time(period.finalizes_at) if is_draft and period.finalizes_at else None,
+        "last_hour_is": period.last_hour_is,
+        **{name: list(getattr(period, name)) for name in ("meters", "late_hours", "carried_why", "missing")},
+        **{
+            name: dict(getattr(period, name))
+            for name in ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
+        },
+    }
+
+
+def store_invoice(
+    organization_id: str, span: BillingPeriod, invoice: StripeInvoice, meters: Iterable[str], now: datetime
+) -> Period:
+    """Store an invoice with its period, as Stripe has it now; a final one that bills the period's end settles it.
+
+    `meters` are those that the subscription sells now; what the lines bill it has sold as well.
+    """
+    quantities: dict[str, int] = {}
+    for line in invoice.lines:
+        if span.starts_at <= line.starts_at and (span.ends_at is None or line.starts_at < span.ends_at):
+            quantities[line.event_name] = _billed(line.event_name, quantities, line.quantity)
+    entry = InvoiceOfPeriod(
+        invoice.status,
+        quantities,
+        closes=span.ends_at is not None and invoice.ends_at >= span.ends_at,
+        in_units=all(line.is_in_units for line in invoice.lines),
+    )
+
+    def change(period: Period) -> Period:
+        invoices = {**period.invoices, invoice.invoice_id: entry}
+        sold = tuple(sorted({*period.meters, *meters, *quantities}))
+        after = replace(period, invoices=invoices, meters=sold, state=_state(period.state, invoices))
+        finalizes_at = invoice.finalizes_at if entry.closes else period.finalizes_at
+        after = replace(after, finalizes_at=finalizes_at if after.state == "draft" else None)
+        return _counted(organization_id, after, now, invoice.finalized_at) if after.is_settled else after
+
+    return change_period(organization_id, span, now, change)
+
+
+def _billed(event_name: str, quantities: Mapping[str, int], quantity: int) -> int:
+    """Return what the lines of a meter bill together: several tiers, prices, or parts of a period."""
+    return quantities.get(event_name, 0) + quantity
+
+
+def _state(state: State, invoices: Mapping[str, InvoiceOfPeriod]) -> State:
+    closing = [invoice for invoice in invoices.values() if invoice.closes]
+    if any(invoice.is_final for invoice in closing):
+        return "closed"
+    if any(invoice.status == "draft" for invoice in closing):
+        return "draft"
+    return "not_invoiced" if closing else state
+
+
+def settle_without_invoice(organization_id: str, span: BillingPeriod, meters: Iterable[str], now: datetime) -> Period:
+    """Settle a period that no further invoice is going to bill: with what those that it has bill, or as not invoiced."""
+
+    def change(period: Period) -> Period:
+        if period.is_settled or period.state == "draft":
+            return period
+        is_invoiced = any(invoice.is_final for invoice in period.invoices.values())
+        sold = tuple(sorted({*period.meters, *meters}))
+        after = replace(period, state="closed" if is_invoiced else "not_invoiced", meters=sold)
+        return _counted(organization_id, after, now, span.ends_at)
+
+    return change_period(organization_id, span, now, change)
+
+
+def recount(organization_id: str, period: Period, now: datetime) -> Period:
+    """Count a settled period's hours anew, because one of them has changed."""
+
+    def change(period: Period) -> Period:
+        return _counted(organization_id, period, now, None) if period.is_settled else period
+
+    return change_period(organization_id, period.span, now, change)
+
+
+def _counted(organization_id: str, period: Period, now: datetime, final_since: datetime | None) -> Period:
+    counted = count_period(organization_id, period.span, now, final_since)
+    late_hours = tuple(sorted({*period.late_hours, *counted.late_hours}))
+    after = replace(
+        period,
+        counted=counted.counted,
+        in_first_hour=counted.in_first_hour,
+        in_last_hour=counted.in_last_hour,
+        late_hours=late_hours,
+    )
+    # What its invoice once showed stays, whatever is counted later.
+    return replace(after, last_hour_is=period.last_hour_is or seen_of_last_hour(after))
+
+
+def write_balance(organization_id: str, now: datetime) -> Balance:
+    """Write what follows from an organisation's periods: what open ones carry, what settled ones tell.
+
+    Raises:
+        ContentionError: others kept writing the same items.
+    """
+    for _ in range(ATTEMPTS):
+        # What carries is read first: see the package's docstring.
+        versions = {key_of(period): period.version for period in read_periods(organization_id)}
+        periods = [
+            replace(period, version=versions.get(key_of(period))) if not period.is_settled else period
+            for period in read_periods(organization_id)
+        ]
+        subscriptions = subscriptions_of(organization_id)
+        result = balance(periods, subscriptions, now, carries=carries_late_usage())
+        if all(_carry(organization_id, carry, now) for carry in result.carries):
+            _tell(organization_id, periods, result.told, now)
+            return result
+    raise ContentionError(f"What {organization_id} owes was being written by others {ATTEMPTS} times")
+
+
+def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
+    """Write what a period carries, into the period's item and its hours'; False where one of them has changed."""
+    before = carry.before or Period(carry.span)
+    after = replace(
+        before, carried=carry.carried, carried_why=_why(carry), version=(before.version or 0) + 1
+    )
+    changed = {
+        name: totals for name, totals in carry.carried.items() if dict(before.carried.get(name, {})) != dict(totals)
+    }
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            transaction.update(
+                PeriodRecord(organization_id, period_key(carry.span.subscription_id, carry.span.starts_at)),
+                actions=_actions(organization_id, before, after, now),
+                condition=is_period_at_version(before.version),
+            )
+            for owing in carry.owing[-MOST_CHECKS:]:
+                transaction.condition_check(
+                    PeriodRecord,
+                    organization_id,
+                    period_key(owing.span.subscription_id, owing.span.starts_at),
+                    condition=is_period_at_version(owing.version),
+                )
+            for window_start, totals in changed.items():
+                _carry_in_hour(transaction, organization_id, window_start, totals, carry.span.customer_id)
+    except TransactWriteError as error:
+        if is_overtaken(error):
+            return False
+        raise
+    logger.info("What is owed is carried", extra={"organization_id": organization_id, "carried": list(after.carried_why)})
+    return True
+
+
+def _carry_in_hour(
+    transaction: TransactWrite, organization_id: str, window_start: str, totals: Totals, customer_id: str
+) -> None:
+    try:
+        hour = UsageRecord.get(organization_id, window_start, consistent_read=True)
+    except UsageRecord.DoesNotExist:
+        hour = UsageRecord(organization_id, window_start)
+    is_its_customers = UsageRecord.reported_to.does_not_exist() | (UsageRecord.reported_to == customer_id)
+    transaction.update(
+        UsageRecord(organization_id, window_start),
+        actions=carrying_actions(hour, {**(hour.carried or {}), **totals}),
+        condition=is_at_version(hour.version) & is_its_customers,
+    )
+
+
+def _why(carry: Carry) -> list[str]:
+    """Explain what is carried, a line for each period that owes."""
+    lines = []
+    for period in carry.owing:
+        for event_name in sorted({name for totals in carry.carried.values() for name in totals}):
+            counted, invoiced = period.counted.get(event_name, 0), period.invoiced(event_name)
+            if counted != invoiced:
+                span = period.span
+                end = format_time(span.ends_at) if span.ends_at else "now"
+                late = f"; counted or sent after it was final: {', '.join(period.late_hours)}" if period.late_hours else ""
+                invoices = ", ".join(sorted(period.invoices)) or "no invoice"
+                lines.append(
+                    f"{event_name} from {format_time(span.starts_at)} to {end}: {counted} counted, {invoiced} on "
+                    f"{invoices}{late}"
+                )
+    return lines
+
+
+def _tell(
+    organization_id: str, periods: Iterable[Period], told: Mapping[PeriodKey, Mapping[str, Totals]], now: datetime
+) -> None:
+    """Store what each settled period tells; what it tells anew is counted and logged."""
+    for period in periods:
+        tells = told.get(key_of(period))
+        if tells is None or tells == period.told:
+            continue
+        before = period.told
+
+        def change(current: Period, tells: Mapping[str, Totals] = tells) -> Period:
+            return replace(current, told=tells)
+
+        change_period(organization_id, period.span, now, change)
+        for code, totals in tells.items():
+            if before.get(code) == totals:
+                continue
+            is_difference = code in CODES_OF_DIFFERENCES
+            units = sum(abs(number) for number in totals.values())
+            count("invoices_differing" if is_difference else "usage_not_invoiced", 1 if is_difference else units)
+            logger.error(
+                "An invoice is not what was counted" if is_difference else "Usage is on no invoice",
+                extra={
+                    "organization_id": organization_id,
+                    "stripe_subscription_id": period.span.subscription_id,
+                    "period": format_time(period.span.starts_at),
+                    "stripe_invoice_ids": sorted(period.invoices),
+                    "code": code,
+                    "difference": dict(totals),
+                },
+            )
+
+
+def take_late(organization_id: str, window_starts: Iterable[str], now: datetime) -> None:
+    """Take hours into account that were counted after their invoice was final: what is owed is computed anew.
+
+    The hours can then be settled, if they still count what they did before this call.
+    """
+    hours = [parse_time(window_start) for window_start in window_starts]
+    for period in read_periods(organization_id):
+        until = period.reaches_to(with_last_hour=True)
+        if period.is_settled and any(period.span.first_hour <= hour and (until is None or hour < until) for hour in hours):
+            recount(organization_id, period, now)
+    write_balance(organization_id, now)

@@ -1,0 +1,119 @@
+"""Billing periods as PeriodsTable has them: the values that what is owed is computed from. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from billing.clock import HOUR, hour_of
+from billing.metered_subscriptions import BillingPeriod
+
+Totals = Mapping[str, int]
+"""A whole number by the event name of a meter."""
+
+State = Literal["open", "draft", "closed", "not_invoiced"]
+LastHour = Literal["", "here", "next"]
+# Lines of these no longer change: somebody owes them, or has paid them.
+FINAL_STATUSES = frozenset({"open", "paid", "uncollectible"})
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceOfPeriod:
+    """What one invoice bills of a period: `quantities` in the lines of our meters.
+
+    `status` is Stripe's word; it `closes` the period where it bills the usage until its end. Not `in_units`: a line's
+    quantity may be in packages of its price.
+    """
+
+    status: str
+    quantities: Totals
+    closes: bool
+    in_units: bool = True
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether its lines bill something, and no longer change."""
+        return self.status in FINAL_STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period of an organisation's subscription, as its item has it.
+
+    `state`: `open` = there is no invoice of it, or only of a part; `draft` = its invoice is a draft, made final at
+    `finalizes_at`; `closed` = it is final, and the period's hours are not sent again; `not_invoiced` = no invoice
+    bills it, and none will.
+
+    `invoices` has its invoices by id. `meters` are those that the subscription sold in it. `counted` is what its hours
+    count: their sum, or the newest number. `in_first_hour` is the part of that in the hour in which the period before
+    ended, `in_last_hour` what the hour counts in which this one ends, and which belongs to the next; `last_hour_is`
+    says with which of the two Stripe has billed it, where that was seen. `late_hours` are those that were counted, or
+    reached Stripe, after the invoice was final.
+
+    `carried` is what earlier periods owe and an hour of this one tells Stripe, by that hour; `carried_why` explains it.
+    `told` is what differs and is not carried, by a code of `billing.invoices.owed`; `missing` are the `last` meters of
+    which no number was recorded in it, though there was one in the period before.
+    """
+
+    span: BillingPeriod
+    state: State = "open"
+    version: int | None = None
+    finalizes_at: datetime | None = None
+    invoices: Mapping[str, InvoiceOfPeriod] = field(default_factory=dict)
+    meters: Sequence[str] = ()
+    counted: Totals = field(default_factory=dict)
+    in_first_hour: Totals = field(default_factory=dict)
+    in_last_hour: Totals = field(default_factory=dict)
+    last_hour_is: LastHour = ""
+    late_hours: Sequence[str] = ()
+    carried: Mapping[str, Totals] = field(default_factory=dict)
+    carried_why: Sequence[str] = ()
+    told: Mapping[str, Totals] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Say whether its hours are not sent again."""
+        return self.state in ("closed", "not_invoiced")
+
+    @property
+    def was_voided(self) -> bool:
+        """Say whether the invoice that would have closed it bills nobody: a person has decided that."""
+        closing = [invoice for invoice in self.invoices.values() if invoice.closes]
+        return bool(closing) and all(invoice.status == "void" for invoice in closing)
+
+    @property
+    def is_in_units(self) -> bool:
+        """Say whether the quantities of its final invoices are units."""
+        return all(invoice.in_units for invoice in self.invoices.values() if invoice.is_final)
+
+    def invoiced(self, event_name: str) -> int:
+        """Return what its final invoices bill for a meter, together."""
+        return sum(invoice.quantities.get(event_name, 0) for invoice in self.invoices.values() if invoice.is_final)
+
+    def carried_in(self, event_name: str) -> int:
+        """Return what earlier periods owe of a meter and this one bills."""
+        return sum(totals.get(event_name, 0) for totals in self.carried.values())
+
+    def counted_as(self, event_name: str, *, with_last_hour: bool) -> int:
+        """Return what it counts of a `sum` meter, with the hour in which it ends or with that in which it begins."""
+        shift = self.in_last_hour.get(event_name, 0) - self.in_first_hour.get(event_name, 0)
+        return self.counted.get(event_name, 0) + (shift if with_last_hour else 0)
+
+    def reaches_to(self, *, with_last_hour: bool) -> datetime | None:
+        """Return the end of its hours; None where it is not known."""
+        if self.span.ends_at is None or not with_last_hour:
+            return self.span.hours_until
+        return ceiling(self.span.ends_at)
+
+    def begins_with(self, *, with_last_hour: bool) -> datetime:
+        """Return the start of its first hour."""
+        return ceiling(self.span.starts_at) if with_last_hour and not self.span.is_first else self.span.first_hour
+
+
+def ceiling(moment: datetime) -> datetime:
+    """Return the start of the first UTC hour that begins then or later."""
+    hour = hour_of(moment)
+    return hour if hour == moment else hour + HOUR

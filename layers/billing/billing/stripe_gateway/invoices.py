@@ -1,0 +1,164 @@
+"""Invoices: what Stripe bills for our meters, and until when a draft waits.
+
+https://docs.stripe.com/api/invoices/object, https://docs.stripe.com/billing/invoices/subscription
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from billing.clock import from_unix
+from billing.errors import StripeNotFoundError
+from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.meters import event_names_of
+from billing.stripe_gateway.objects import id_of
+
+# What it says of an invoice that a customer owes or has paid: its lines no longer change.
+FINAL = frozenset({"open", "paid", "uncollectible"})
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """A line that bills one of our meters: `quantity` in units, or (not `is_in_units`) in packages of its price."""
+
+    event_name: str
+    quantity: int
+    starts_at: datetime
+    ends_at: datetime
+    is_in_units: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoice:
+    """A subscription's invoice as Stripe has it now, with the lines of our meters.
+
+    `finalizes_at` is when Stripe makes a draft final by itself; None where it does not.
+    """
+
+    invoice_id: str
+    subscription_id: str | None
+    customer_id: str
+    status: str
+    billing_reason: str
+    period_start: datetime
+    period_end: datetime
+    finalizes_at: datetime | None
+    finalized_at: datetime | None
+    lines: tuple[InvoiceLine, ...]
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether its lines bill something, and no longer change."""
+        return self.status in FINAL
+
+    @property
+    def starts_at(self) -> datetime:
+        """Return when the usage begins that it bills."""
+        return min((line.starts_at for line in self.lines), default=self.period_start)
+
+    @property
+    def ends_at(self) -> datetime:
+        """Return when the usage ends that it bills."""
+        return max((self.period_end, *(line.ends_at for line in self.lines)))
+
+
+def retrieve_invoice(gateway: StripeGateway, invoice_id: str) -> StripeInvoice | None:
+    """Return an invoice, or None where Stripe does not know it."""
+    try:
+        item = gateway.read(lambda client: client.v1.invoices.retrieve(invoice_id)).to_dict()
+    except StripeNotFoundError:
+        return None
+    return _read(gateway, item)
+
+
+def list_invoices(gateway: StripeGateway, subscription_id: str, created_since: datetime) -> Iterator[StripeInvoice]:
+    """Yield a subscription's invoices that were made at that moment or later."""
+    params = {"subscription": subscription_id, "limit": 100, "created": {"gte": int(created_since.timestamp())}}
+    for item in gateway.pages("/v1/invoices", params):
+        yield _read(gateway, item)
+
+
+def hold_draft(gateway: StripeGateway, invoice_id: str, until: datetime) -> StripeInvoice:
+    """Have a draft made final at that moment, and return it.
+
+    Doing it again changes nothing. https://docs.stripe.com/api/invoices/update#update_invoice-automatically_finalizes_at
+
+    Raises:
+        StripeRefusedError: it is no draft any more.
+    """
+    params: Any = {"auto_advance": True, "automatically_finalizes_at": int(until.timestamp())}
+    return _read(gateway, gateway.read(lambda client: client.v1.invoices.update(invoice_id, params)).to_dict())
+
+
+def subscription_of(invoice: Mapping[str, Any]) -> str | None:
+    """Return the id of an invoice's subscription, in the shape of any API version."""
+    parent = invoice.get("parent")
+    details = parent.get("subscription_details") if isinstance(parent, Mapping) else None
+    # Before the API version 2025-03-31: invoice.subscription.
+    held = details.get("subscription") if isinstance(details, Mapping) else invoice.get("subscription")
+    return id_of(held)
+
+
+def _read(gateway: StripeGateway, item: Mapping[str, Any]) -> StripeInvoice:
+    lines: Any = item["lines"]
+    if lines["has_more"]:
+        lines = {"data": list(gateway.pages(f"/v1/invoices/{item['id']}/lines", {"limit": 100}))}
+    finalizes_at, finalized_at = item.get("automatically_finalizes_at"), item["status_transitions"]["finalized_at"]
+    return StripeInvoice(
+        invoice_id=item["id"],
+        subscription_id=subscription_of(item),
+        customer_id=id_of(item["customer"]) or "",
+        status=item["status"],
+        billing_reason=item["billing_reason"] or "",
+        period_start=from_unix(item["period_start"]),
+        period_end=from_unix(item["period_end"]),
+        finalizes_at=from_unix(finalizes_at) if finalizes_at else None,
+        finalized_at=from_unix(finalized_at) if finalized_at else None,
+        lines=tuple(filter(None, (_line(gateway, line) for line in lines["data"]))),
+    )
+
+
+def _line(gateway: StripeGateway, line: Mapping[str, Any]) -> InvoiceLine | None:
+    """Return a line of one of our meters; None for any other."""
+    pricing = line.get("pricing") or {}
+    price_id = id_of((pricing.get("price_details") or {}).get("price"))
+    if price_id is None:
+        return None
+    price = _price(gateway, price_id)
+    event_name = event_names_of(gateway, {price.meter_id}).get(price.meter_id) if price.meter_id else None
+    if event_name is None:
+        return None
+    return InvoiceLine(
+        event_name,
+        int(line["quantity"] or 0),
+        from_unix(line["period"]["start"]),
+        from_unix(line["period"]["end"]),
+        price.is_in_units,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What never changes of a price: its meter, and whether it is charged by the unit."""
+
+    meter_id: str | None
+    is_in_units: bool
+
+
+@cache
+def _known_prices(gateway: StripeGateway) -> dict[str, _Price]:
+    return {}
+
+
+def _price(gateway: StripeGateway, price_id: str) -> _Price:
+    """Return a price; Stripe is asked once a process. A line has no more of it than its id."""
+    known = _known_prices(gateway)
+    if price_id not in known:
+        item = gateway.read(lambda client: client.v1.prices.retrieve(price_id)).to_dict()
+        meter_id = id_of((item.get("recurring") or {}).get("meter"))
+        known[price_id] = _Price(meter_id, item.get("transform_quantity") is None)
+    return known[price_id]

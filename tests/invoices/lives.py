@@ -1,0 +1,65 @@
+"""An organisation that is billed by the month: what it counts, and what Stripe's final invoices bill it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from billing import clock, record_active_sensors, record_readings
+from billing.clock import HOUR, from_unix, hour_of
+
+if TYPE_CHECKING:
+    from programs.local.stack import Stack
+
+READINGS, SENSORS = "temperature_readings", "active_sensors"
+BEGIN = datetime(2026, 11, 23, 10, tzinfo=UTC)
+MONTH_1, MONTH_2, MONTH_3, MONTH_4 = (
+    BEGIN.replace(year=year, month=month) for year, month in ((2026, 12), (2027, 1), (2027, 2), (2027, 3))
+)
+
+
+class Life:
+    """One organisation on the stack. `counted` is how many readings were recorded of it."""
+
+    def __init__(self, stack: Stack, began: datetime, organization_id: str = "acme") -> None:
+        self.stack, self.organization_id = stack, organization_id
+        self.counted = 0
+        stack.simulator.clock.set(began)
+        self.customer_id, self.subscription_id = stack.subscribe(organization_id)
+        stack.deliver_all()
+
+    def count(self, number: int, at: datetime) -> None:
+        """Record readings, now or in the past."""
+        record_readings(self.organization_id, number, at)
+        self.counted += number
+
+    def sensors(self, number: int, at: datetime) -> None:
+        """Record a number of sensors, now or in the past."""
+        record_active_sensors(self.organization_id, number, at)
+
+    def go_to(self, moment: datetime, *, runs: bool = True, webhooks: bool = True) -> None:
+        """Let time pass: webhooks are delivered as they come, runs are at five past each hour that has anything due."""
+        while (now := clock.utc_now()) < moment:
+            next_run = hour_of(now) + timedelta(minutes=5)
+            next_run += HOUR if next_run <= now else timedelta()
+            next_change = self.stack.simulator.account.next_change_at()
+            times = [moment, *([from_unix(next_change)] if next_change is not None else [])]
+            if runs and self.stack.due_hours():
+                times.append(next_run)
+            step = min(time for time in times if time > now)
+            self.stack.simulator.clock.set(step)
+            if webhooks:
+                self.stack.deliver_all()
+            if runs and step == next_run:
+                self.stack.meter()
+
+    def count_hourly(self, number: int, hours: int, *, runs: bool = True, webhooks: bool = True) -> None:
+        """Count readings in the middle of some hours, one after the other."""
+        for _ in range(hours):
+            self.go_to(hour_of(clock.utc_now()) + timedelta(minutes=58), runs=runs, webhooks=webhooks)
+            self.count(number, clock.utc_now())
+            self.go_to(hour_of(clock.utc_now()) + HOUR, runs=runs, webhooks=webhooks)
+
+    def invoiced(self, event_name: str = READINGS) -> int:
+        """Return what Stripe's final invoices bill."""
+        return self.stack.simulator.account.invoices.billed(self.customer_id, event_name)
