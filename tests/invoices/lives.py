@@ -38,7 +38,10 @@ class Life:
         record_active_sensors(self.organization_id, number, at)
 
     def go_to(self, moment: datetime, *, runs: bool = True, webhooks: bool = True) -> None:
-        """Let time pass: webhooks are delivered as they come, runs are at five past each hour that has anything due."""
+        """Let time pass: webhooks are delivered as they come, runs are at five past each hour that has anything due.
+
+        The daily comparison is made on the days after a period's end.
+        """
         while (now := clock.utc_now()) < moment:
             next_run = hour_of(now) + timedelta(minutes=5)
             next_run += HOUR if next_run <= now else timedelta()
@@ -46,12 +49,18 @@ class Life:
             times = [moment, *([from_unix(next_change)] if next_change is not None else [])]
             if runs and self.stack.due_hours():
                 times.append(next_run)
+            comparison = now.replace(hour=3, minute=35, second=0, microsecond=0)
+            comparison += timedelta(days=1) if comparison <= now else timedelta()
+            if runs and 23 <= comparison.day <= 28:
+                times.append(comparison)
             step = min(time for time in times if time > now)
             self.stack.simulator.clock.set(step)
             if webhooks:
                 self.stack.deliver_all()
             if runs and step == next_run:
                 self.stack.meter()
+            if runs and step == comparison:
+                self.stack.reconcile()
 
     def count_hourly(self, number: int, hours: int, *, runs: bool = True, webhooks: bool = True) -> None:
         """Count readings in the middle of some hours, one after the other."""

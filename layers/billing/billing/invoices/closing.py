@@ -51,7 +51,9 @@ def read_periods(organization_id: str) -> list[Period]:
             periods.append(stored(record))
         except ValueError as error:
             count("periods_damaged")
-            logger.error("A billing period is damaged", extra={"organization_id": organization_id, "reason": str(error)})
+            logger.error(
+                "A billing period is damaged", extra={"organization_id": organization_id, "reason": str(error)}
+            )
     return periods
 
 
@@ -241,9 +243,7 @@ def write_balance(organization_id: str, now: datetime) -> Balance:
 def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
     """Write what a period carries, into the period's item and its hours'; False where one of them has changed."""
     before = carry.before or Period(carry.span)
-    after = replace(
-        before, carried=carry.carried, carried_why=_why(carry), version=(before.version or 0) + 1
-    )
+    after = replace(before, carried=carry.carried, carried_why=_why(carry), version=(before.version or 0) + 1)
     changed = {
         name: totals for name, totals in carry.carried.items() if dict(before.carried.get(name, {})) != dict(totals)
     }
@@ -267,7 +267,9 @@ def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
         if is_overtaken(error):
             return False
         raise
-    logger.info("What is owed is carried", extra={"organization_id": organization_id, "carried": list(after.carried_why)})
+    logger.info(
+        "What is owed is carried", extra={"organization_id": organization_id, "carried": list(after.carried_why)}
+    )
     return True
 
 
@@ -295,7 +297,9 @@ def _why(carry: Carry) -> list[str]:
             if counted != invoiced:
                 span = period.span
                 end = format_time(span.ends_at) if span.ends_at else "now"
-                late = f"; counted or sent after it was final: {', '.join(period.late_hours)}" if period.late_hours else ""
+                late = (
+                    f"; counted or sent after it was final: {', '.join(period.late_hours)}" if period.late_hours else ""
+                )
                 invoices = ", ".join(sorted(period.invoices)) or "no invoice"
                 lines.append(
                     f"{event_name} from {format_time(span.starts_at)} to {end}: {counted} counted, {invoiced} on "
@@ -345,6 +349,8 @@ def take_late(organization_id: str, window_starts: Iterable[str], now: datetime)
     hours = [parse_time(window_start) for window_start in window_starts]
     for period in read_periods(organization_id):
         until = period.reaches_to(with_last_hour=True)
-        if period.is_settled and any(period.span.first_hour <= hour and (until is None or hour < until) for hour in hours):
+        if period.is_settled and any(
+            period.span.first_hour <= hour and (until is None or hour < until) for hour in hours
+        ):
             recount(organization_id, period, now)
     write_balance(organization_id, now)

@@ -23,9 +23,7 @@ from billing.telemetry import count, logger
 ATTEMPTS = 5
 
 
-def follow_number(
-    organization_id: str, subscription: MeteredSubscription, ended: BillingPeriod, now: datetime
-) -> None:
+def follow_number(organization_id: str, subscription: MeteredSubscription, ended: BillingPeriod, now: datetime) -> None:
     """Look at a period that has ended, and at the one that begins with its end.
 
     What is missing in the first is told; what is to hold in the second is written.

@@ -122,7 +122,9 @@ def balance(
                     tell(account.newest, "not_carried", event_name, account.owed)
             owing = [period for account in accounts for period in account.periods]
             _spread(plans, targets, event_name, owed, owing, now)
-    return Balance(told, [each for each in plans.values() if each.carried != (each.before and each.before.carried)])
+    return Balance(
+        told, [plan for plan in plans.values() if plan.carried != (plan.before.carried if plan.before else {})]
+    )
 
 
 def _tell_of(period: Period, tell: Any, *, with_last_hour: bool) -> None:
@@ -162,9 +164,7 @@ class _Account:
         return self.periods[-1]
 
 
-def _accounts(
-    periods: Sequence[Period], customer_id: str, event_name: str, *, with_last_hour: bool
-) -> list[_Account]:
+def _accounts(periods: Sequence[Period], customer_id: str, event_name: str, *, with_last_hour: bool) -> list[_Account]:
     """Return what each subscription of a customer owes of a meter, the one that began first in front."""
     by_subscription: dict[str, list[Period]] = {}
     for period in sorted(periods, key=lambda each: each.span.starts_at):
@@ -275,7 +275,9 @@ def _spread(
     """Plan what each target carries of a meter: what waits for its invoice keeps what is still owed, the open one the rest."""
     for target in targets:
         key = (target.span.subscription_id, target.span.starts_at)
-        plan = plans.get(key) or Carry(target.span, target.before, dict(target.before.carried) if target.before else {}, ())
+        plan = plans.get(key) or Carry(
+            target.span, target.before, dict(target.before.carried) if target.before else {}, ()
+        )
         share = owed if target.hour is not None else min(owed, _total(plan.carried, event_name))
         owed -= share
         carried = _changed(plan.carried, event_name, share, target.hour, now)

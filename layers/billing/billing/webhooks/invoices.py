@@ -21,9 +21,7 @@ from billing.webhooks.linking import refresh_organization
 FIRST_INVOICE = "subscription_create"
 
 
-def process_invoice(
-    event: StripeEvent, organization_id: str, subscription_id: str, gateway: StripeGateway
-) -> bool:
+def process_invoice(event: StripeEvent, organization_id: str, subscription_id: str, gateway: StripeGateway) -> bool:
     """Take an invoice into account that an event points at; False where it bills none of our meters.
 
     Everything here can be done twice, and late: what counts is the invoice that Stripe has now. It is fetched, or
