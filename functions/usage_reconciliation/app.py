@@ -7,7 +7,7 @@ from typing import Any
 
 from billing import telemetry
 from billing.reconciliation.invocation import carry_out, process_messages
-from billing.reconciliation.requests import enqueue, read_request
+from billing.comparison_requests import enqueue, read_request
 from billing.settings import reconciliation_queue_url
 from billing.time_limit import may_continue
 

@@ -9,7 +9,7 @@ import typer
 from billing.errors import RefusedError
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
-from billing.reconciliation.requests import read_request
+from billing.comparison_requests import read_request
 from billing.tables.subscriptions import SEGMENTS
 from operations.session import DryRun, Time, session_of, without_metrics
 

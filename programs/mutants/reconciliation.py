@@ -7,7 +7,7 @@ from programs.mutants.mutant import LAYER, Mutant
 USAGE = f"{LAYER}/tables/usage.py"
 COMPARISON = f"{LAYER}/reconciliation/comparison.py"
 INTERLEAVINGS = "tests/metering/test_interleavings.py"
-REQUESTS = f"{LAYER}/reconciliation/requests.py"
+REQUESTS = f"{LAYER}/comparison_requests.py"
 RECONCILIATION = "tests/reconciliation"
 
 MUTANTS = (

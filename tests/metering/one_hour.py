@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from billing import clock, get_stripe_meter_service
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
-from billing.reconciliation.requests import ComparisonRequest
+from billing.comparison_requests import ComparisonRequest
 from billing.tables.usage import UsageRecord, shard_of
 from tests.support.due_hours import due_hour, subscribed
 from tests.support.interleaving import Interleaving, Process

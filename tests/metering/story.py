@@ -20,7 +20,7 @@ from billing import clock, get_stripe_meter_service
 from billing.metering import invocation, service
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
-from billing.reconciliation.requests import ComparisonRequest
+from billing.comparison_requests import ComparisonRequest
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.table import client, is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of

@@ -15,7 +15,7 @@ from billing.clock import format_time
 from billing.errors import RefusedError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
-from billing.reconciliation.requests import read_request, request_comparison
+from billing.comparison_requests import read_request, request_comparison
 from billing.tables.subscriptions import SEGMENTS
 from tests.support.due_hours import HOUR, due_hour, put, subscribed
 from tests.support.queues import record

@@ -40,7 +40,8 @@ def link(organization_id: str, customer_id: str) -> dict[str, Any]:
     """Return the item of an organisation's record, subscribed to all meters for a year."""
     meters = tuple(meter.event_name for meter in METERS)
     started_at = HOUR - timedelta(days=365)
-    subscription = MeteredSubscription(f"sub_{organization_id}", customer_id, started_at, None, meters)
+    period_starts = (HOUR - timedelta(days=10), HOUR + timedelta(days=20))
+    subscription = MeteredSubscription(f"sub_{organization_id}", customer_id, started_at, None, meters, period_starts)
     return {
         "organization_id": {"S": organization_id},
         "stripe_customer_id": {"S": customer_id},

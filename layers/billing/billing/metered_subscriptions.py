@@ -51,7 +51,8 @@ class MeteredSubscription:
 
     `meters` are the event names of those that it sells now, in order. One whose first payment is open sells nothing.
     `period_starts` are the moments at which a billing period of it begins, in order: those of the past that are known,
-    and the next one where it goes on by then. Its usage until `trial_end` costs nothing.
+    and the next one where it goes on by then; else `ends_by` is when it is to end. Its usage until `trial_end` costs
+    nothing.
     """
 
     subscription_id: str
@@ -61,6 +62,7 @@ class MeteredSubscription:
     meters: tuple[str, ...]
     period_starts: tuple[datetime, ...] = ()
     trial_end: datetime | None = None
+    ends_by: datetime | None = None
 
     def begins_within(self, window_start: datetime) -> datetime | None:
         """Return when a period of it begins in this hour, the last where several do; None where none does."""
@@ -79,17 +81,22 @@ class MeteredSubscription:
 
     def periods(self) -> Iterator[BillingPeriod]:
         """Yield its periods that are known, in order; the present one too, not the one that is yet to begin."""
-        following = (*self.period_starts[1:], None)
+        following = (*self.period_starts[1:], None)[: len(self.period_starts)]
         for start, end in zip(self.period_starts, following, strict=True):
             yield BillingPeriod(
                 self.subscription_id,
                 self.customer_id,
                 start,
-                self.ended_at if end is None else end,
+                self.ended_at or self.ends_by if end is None else end,
                 is_first=start == self.started_at,
-                is_last=end is None and self.ended_at is not None,
+                is_last=end is None and (self.ended_at or self.ends_by) is not None,
                 is_trial=self.trial_end is not None and start < self.trial_end,
             )
+
+    def is_out_of_date(self, now: datetime) -> bool:
+        """Say whether it has begun a period, or ended, of which nothing is known: no webhook has told of it."""
+        known_until = self.ends_by or max(self.period_starts, default=now)
+        return self.ended_at is None and known_until < now
 
     def period_before(self, span: BillingPeriod) -> BillingPeriod | None:
         """Return the period that ended when this one began; None where it is not known."""
@@ -99,6 +106,9 @@ class MeteredSubscription:
         """Return the period to which an hour belongs; None where it is not known."""
         periods = [each for each in self.periods() if each.first_hour <= window_start]
         return periods[-1] if periods else None
+
+
+OPTIONAL_TIMES = ("ended_at", "trial_end", "ends_by")
 
 
 def covering(subscriptions: Iterable[MeteredSubscription], window_start: datetime) -> MeteredSubscription | None:
@@ -119,7 +129,8 @@ def _values(subscription: MeteredSubscription) -> dict[str, Any]:
         "meters": subscription.meters,
         "period_starts": [format_time(start) for start in subscription.period_starts],
     }
-    for name, moment in (("ended_at", subscription.ended_at), ("trial_end", subscription.trial_end)):
+    for name in OPTIONAL_TIMES:
+        moment: datetime | None = getattr(subscription, name)
         if moment is not None:
             values[name] = format_time(moment)
     return values
@@ -142,8 +153,7 @@ def _subscription(values: dict[str, Any]) -> MeteredSubscription:
         subscription_id=values["subscription_id"],
         customer_id=values["customer_id"],
         started_at=parse_time(values["started_at"]),
-        ended_at=parse_time(values["ended_at"]) if "ended_at" in values else None,
         meters=tuple(values["meters"]),
         period_starts=tuple(parse_time(start) for start in values["period_starts"]),
-        trial_end=parse_time(values["trial_end"]) if "trial_end" in values else None,
+        **{name: parse_time(values[name]) if name in values else None for name in OPTIONAL_TIMES},
     )

@@ -9,9 +9,13 @@ from typing import Literal
 
 from billing.clock import HOUR, hour_of
 from billing.metered_subscriptions import BillingPeriod
+from billing.meters import METERS
 
 Totals = Mapping[str, int]
 """A whole number by the event name of a meter."""
+
+SUM_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "sum")
+LAST_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "last")
 
 State = Literal["open", "draft", "closed", "not_invoiced"]
 LastHour = Literal["", "here", "next"]
@@ -48,9 +52,9 @@ class Period:
 
     `invoices` has its invoices by id. `meters` are those that the subscription sold in it. `counted` is what its hours
     count: their sum, or the newest number. `in_first_hour` is the part of that in the hour in which the period before
-    ended, `in_last_hour` what the hour counts in which this one ends, and which belongs to the next; `last_hour_is`
-    says with which of the two Stripe has billed it, where that was seen. `late_hours` are those that were counted, or
-    reached Stripe, after the invoice was final.
+    ended (the newest number, if it is of that hour), `in_last_hour` what the hour counts in which this one ends, and
+    which belongs to the next; `last_hour_is` says with which of the two Stripe has billed it, where that was seen.
+    `late_hours` are those that were counted, or reached Stripe, after the invoice was final.
 
     `carried` is what earlier periods owe and an hour of this one tells Stripe, by that hour; `carried_why` explains it.
     `told` is what differs and is not carried, by a code of `billing.invoices.owed`; `missing` are the `last` meters of
@@ -98,9 +102,14 @@ class Period:
         return sum(totals.get(event_name, 0) for totals in self.carried.values())
 
     def counted_as(self, event_name: str, *, with_last_hour: bool) -> int:
-        """Return what it counts of a `sum` meter, with the hour in which it ends or with that in which it begins."""
-        shift = self.in_last_hour.get(event_name, 0) - self.in_first_hour.get(event_name, 0)
-        return self.counted.get(event_name, 0) + (shift if with_last_hour else 0)
+        """Return what it counts of a meter, with the hour in which it ends or with that in which it begins."""
+        counted, first = self.counted.get(event_name, 0), self.in_first_hour.get(event_name, 0)
+        last = self.in_last_hour.get(event_name)
+        if not with_last_hour:
+            return counted
+        # Of a `last` meter the newest number stands: that of the last hour, else any but that of the first.
+        is_sum = event_name in SUM_METERS
+        return counted - first + (last or 0) if is_sum or last is None else last
 
     def reaches_to(self, *, with_last_hour: bool) -> datetime | None:
         """Return the end of its hours; None where it is not known."""

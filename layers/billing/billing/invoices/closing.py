@@ -183,7 +183,7 @@ def _state(state: State, invoices: Mapping[str, InvoiceOfPeriod]) -> State:
 
 
 def settle_without_invoice(organization_id: str, span: BillingPeriod, meters: Iterable[str], now: datetime) -> Period:
-    """Settle a period that no further invoice is going to bill: with what those that it has bill, or as not invoiced."""
+    """Settle a period that no further invoice is going to bill: as closed by those that it has, or not invoiced."""
 
     def change(period: Period) -> Period:
         if period.is_settled or period.state == "draft":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from billing.clock import HOUR
-from billing.invoices.owed import LAST_METERS, SUM_METERS
 from billing.metered_subscriptions import BillingPeriod
-from billing.periods import ceiling
+from billing.periods import LAST_METERS, SUM_METERS, ceiling
 from billing.tables.usage import UsageRecord, hours_between
 
 # How many late hours an item names.
@@ -57,6 +55,8 @@ def count_period(
             _add(result.counted, name, number)
             if begins_within and hour.start == span.first_hour:
                 _add(result.in_first_hour, name, number)
+            elif name in LAST_METERS:
+                result.in_first_hour.pop(name, None)
         if final_since is not None and _came_after(hour, final_since) and not is_the_next_ones:
             result.late_hours.append(hour.window_start)
     result.late_hours = result.late_hours[-MOST_LATE_HOURS:]
@@ -79,8 +79,3 @@ def _add(totals: dict[str, int], event_name: str, number: int) -> None:
 def _came_after(hour: UsageRecord, moment: datetime) -> bool:
     is_late = bool(hour.due_at) or bool(hour.late) or (hour.reported_at is not None and hour.reported_at > moment)
     return is_late and any(hour.own_total(name) for name in SUM_METERS)
-
-
-def newest_number(count: PeriodCount, event_names: Collection[str] = LAST_METERS) -> dict[str, int]:
-    """Return the newest number of each `last` meter that has one."""
-    return {name: count.counted[name] for name in event_names if name in count.counted}

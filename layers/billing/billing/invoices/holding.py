@@ -13,9 +13,8 @@ from billing.clock import format_time
 from billing.errors import ContentionError
 from billing.invoices.closing import change_period
 from billing.invoices.counting import count_period
-from billing.invoices.owed import LAST_METERS
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
-from billing.periods import Period, ceiling
+from billing.periods import LAST_METERS, Period, ceiling
 from billing.settings import holds_active_sensors
 from billing.tables.usage import UsageRecord, hold_in_hour
 from billing.telemetry import count, logger

@@ -19,12 +19,9 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, covering
-from billing.meters import METERS
-from billing.periods import LastHour, Period, Totals, ceiling
+from billing.periods import SUM_METERS, LastHour, Period, Totals, ceiling
 from billing.stripe_limits import OLDEST_USAGE
 
-SUM_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "sum")
-LAST_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "last")
 # Stripe still takes an hour for so long when it is chosen to carry something.
 TIME_TO_SEND = 2 * HOUR
 CODES_OF_DIFFERENCES = ("too_much", "late_number", "not_in_units")
@@ -133,12 +130,7 @@ def _tell_of(period: Period, tell: Any, *, with_last_hour: bool) -> None:
         return
     for event_name in period.meters:
         is_sum = event_name in SUM_METERS
-        counted = (
-            period.counted_as(event_name, with_last_hour=with_last_hour)
-            if is_sum
-            else period.counted.get(event_name, 0)
-        )
-        difference = counted - period.invoiced(event_name)
+        difference = period.counted_as(event_name, with_last_hour=with_last_hour) - period.invoiced(event_name)
         if _is_lost(period):
             tell(period, "not_invoiced", event_name, difference)
         elif not period.is_in_units:
@@ -212,7 +204,7 @@ def _targets(
     event_name: str,
     now: datetime,
 ) -> list[_Target]:
-    """Return what can carry a customer's meter: periods that wait for their invoice and carry some already, an open one.
+    """Return what can carry a customer's meter: what waits for its invoice and carries some already, an open period.
 
     Nothing where there is no open one.
     """
@@ -242,7 +234,7 @@ def _open_period(
         if subscription.customer_id != customer_id or event_name not in subscription.meters:
             continue
         for span in subscription.periods():
-            if not span.starts_at <= now or span.has_ended(now) or span.is_last or span.is_trial:
+            if not span.starts_at <= now or span.has_ended(now) or span.is_trial:
                 continue
             before = stored.get((span.subscription_id, span.starts_at))
             hour = _hour_to_carry(span, now)
@@ -272,7 +264,7 @@ def _spread(
     owing: Sequence[Period],
     now: datetime,
 ) -> None:
-    """Plan what each target carries of a meter: what waits for its invoice keeps what is still owed, the open one the rest."""
+    """Plan what each target carries of a meter: what waits for its invoice keeps a share, the open one has the rest."""
     for target in targets:
         key = (target.span.subscription_id, target.span.starts_at)
         plan = plans.get(key) or Carry(

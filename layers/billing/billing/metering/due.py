@@ -110,9 +110,11 @@ def _is_of_an_open_period(hour: UsageHour, link: Link | None, now: datetime) -> 
     except ValueError:
         return True  # it is refused
     subscription = covering(link.subscriptions, start)
-    period = subscription.period_of(start) if subscription is not None else None
-    if period is None or (subscription is not None and subscription.begins_within(start) is not None):
+    if subscription is None or subscription.begins_within(start) is not None:
         return False
+    period = subscription.period_of(start)
+    if period is None:
+        return not subscription.period_starts  # nothing is known of them in a record from before they were remembered
     return period.ends_at is None or period.ends_at > now
 
 

@@ -95,7 +95,7 @@ class MeterEvent:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """An hour whose period's invoice is final: nothing is sent for it, what is owed is carried. `totals` are its own."""
+    """An hour whose period's invoice is final: nothing is sent for it, and what is owed is carried."""
 
     totals: Mapping[str, int]
 

@@ -15,9 +15,11 @@ from billing.errors import BillingError, RefusedError, UnavailableError
 from billing.invoices.closing import take_late
 from billing.metering import due, writes
 from billing.metering.hour import Declaration, Key, Late, Link, MeterEvent, Refusal, UsageHour
+from billing.metering.newest import send_newest_again
 from billing.metering.plan import UNLINKED, meter_events, plan
 from billing.metering.sending import MeterEventSender, Outcome
 from billing.metering.writes import Write
+from billing.periods import LAST_METERS
 from billing.tables.table import is_transient, is_transient_code
 from billing.telemetry import described, logger
 
@@ -78,7 +80,7 @@ class Outgoing:
 
     declaration: Declaration
     events: Sequence[MeterEvent]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -89,8 +91,7 @@ class Outgoing:
     @property
     def refusals(self) -> dict[str, Refusal]:
         """Return the refusals by meter."""
-        pairs = zip(self.events, self.outcomes, strict=True)
-        return {event.event_name: outcome for event, outcome in pairs if isinstance(outcome, Refusal)}
+        return {name: outcome for name, outcome in self.outcomes.items() if isinstance(outcome, Refusal)}
 
     @property
     def is_certain(self) -> bool:
@@ -105,7 +106,7 @@ class Outgoing:
     @property
     def problem(self) -> UnavailableError | None:
         """Return why Stripe may not have been told; None where it responded to every event."""
-        return next((outcome for outcome in self.outcomes if isinstance(outcome, UnavailableError)), None)
+        return next((outcome for outcome in self.outcomes.values() if isinstance(outcome, UnavailableError)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,16 +248,29 @@ class Run:
         sending = self.waiting[:number]
         del self.waiting[:number]
         sent: list[Outgoing] = []
-        for (_, outgoing), outcome in zip(sending, self.sender.send([event for event, _ in sending]), strict=True):
-            outgoing.outcomes.append(outcome)
-            if len(outgoing.outcomes) == len(outgoing.events):
-                sent.append(outgoing)
+        for round_of_events in in_rounds(sending):
+            outcomes = self.sender.send([event for event, _ in round_of_events])
+            for (event, outgoing), outcome in zip(round_of_events, outcomes, strict=True):
+                outgoing.outcomes[event.event_name] = outcome
+                if len(outgoing.outcomes) == len(outgoing.events):
+                    sent.append(outgoing)
         if sent:
             try:
+                self._keep_newest_last(sent)
                 self._settle(sent)
             except Exception as error:
                 # Stripe has the totals and the hours stay due: the next run sends the same ones again.
                 self._fail("Hours that were sent cannot be settled", sent[0].declaration.hour.key, error)
+
+    def _keep_newest_last(self, sent: Sequence[Outgoing]) -> None:
+        """Have the newest hour of a period sent again after an older one: see `metering/newest.py`."""
+        newest: dict[str, str] = {}
+        for outgoing in sent:
+            hour = outgoing.declaration.hour
+            if not outgoing.meters.isdisjoint(LAST_METERS):
+                newest[hour.organization_id] = max(hour.window_start, newest.get(hour.organization_id, ""))
+        for organization_id, window_start in newest.items():
+            send_newest_again(organization_id, window_start, self.now())
 
     def _settle(self, sent: Sequence[Outgoing]) -> None:
         """Settle, refuse or release the hours that were sent; where that fails, they stay due as they are."""
@@ -264,7 +278,7 @@ class Run:
         conclusions: list[tuple[Write, str]] = []
         for outgoing in sent:
             declaration, refusal, problem = outgoing.declaration, outgoing.refusal, outgoing.problem
-            self.summary.events_sent += outgoing.outcomes.count(None)
+            self.summary.events_sent += list(outgoing.outcomes.values()).count(None)
             self.summary.accepted += refusal is None and problem is None
             if problem is not None:
                 self._leave(declaration, problem)
@@ -304,6 +318,25 @@ class Run:
             if code not in ("", writes.CONDITION_FAILED) and not is_transient_code(code):
                 self._fail("DynamoDB refuses a write", update.key, RefusedError(f"DynamoDB says {code}"))
         return [not code for code in codes]
+
+
+def in_rounds(events: Sequence[tuple[MeterEvent, Outgoing]]) -> list[list[tuple[MeterEvent, Outgoing]]]:
+    """Cut events into rounds, in each of which an organisation's `last` meter stands once: what is older goes first.
+
+    The calls of a round are made side by side, and may arrive in any order.
+    """
+    rounds: list[list[tuple[MeterEvent, Outgoing]]] = []
+    earlier: Counter[tuple[str, str]] = Counter()
+    for event, outgoing in events:
+        position = 0
+        if event.event_name in LAST_METERS:
+            key = outgoing.declaration.hour.organization_id, event.event_name
+            position = earlier[key]
+            earlier[key] += 1
+        if position == len(rounds):
+            rounds.append([])
+        rounds[position].append((event, outgoing))
+    return rounds
 
 
 def _log_fields(key: Key) -> dict[str, str]:

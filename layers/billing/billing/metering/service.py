@@ -92,8 +92,9 @@ class StripeMeterService:
             check_run_meters(gateway)
             self._meters_checked_until = time.monotonic() + METERS_CHECKED_FOR_SECONDS
         with ThreadPoolExecutor(2, "report") as executor:
-            run = new_run(gateway, executor)
-            summary = run.process([key])
+            # The hour before first, where it is still due: the newest number is to reach Stripe last.
+            new_run(gateway, executor).process([(key[0], _hour_before(key[1]))])
+            summary = new_run(gateway, executor).process([key])
         if summary.settled or summary.accepted:
             return ReportResult(success=True)
         hour = UsageRecord.get(*key, consistent_read=True)
@@ -109,6 +110,10 @@ class StripeMeterService:
 def get_stripe_meter_service() -> StripeMeterService:
     """Return the process's only service; Stripe's client is made at its first report."""
     return StripeMeterService()
+
+
+def _hour_before(window_start: str) -> str:
+    return clock.format_time(clock.parse_time(window_start) - clock.HOUR)
 
 
 def _moment(timestamp: datetime | float) -> datetime:

@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
+from billing.comparison_requests import SUMMARY_LAG
 from billing.errors import StripeNotFoundError
-from billing.invoices.sweep import sweep_periods
+from billing.invoices.closing import subscriptions_of
+from billing.invoices.sweep import TIME_TO_COME, sweep_periods
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
-from billing.reconciliation.requests import SUMMARY_LAG
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.summaries import hourly_summaries
 from billing.stripe_limits import OLDEST_USAGE
@@ -34,6 +35,7 @@ from billing.tables.usage import (
 )
 from billing.telemetry import described, logger
 from billing.usage.reading import state_of
+from billing.webhooks.linking import refresh_organization
 
 METER_NAMES = frozenset(meter.event_name for meter in METERS)
 # The most hours that one page of Stripe's summaries has.
@@ -47,7 +49,8 @@ class ComparisonSummary:
     """What a comparison found.
 
     `repaired` hours were made due because no run would have sent them; `damaged` ones have an attribute that cannot be
-    read. For `periods_asked_for` Stripe was asked for invoices. `complete` is False where the time ran out before all were compared.
+    read. For `periods_asked_for` Stripe was asked for invoices. `complete` is False where the time ran out before all
+    were compared.
     """
 
     organizations: int = 0
@@ -128,14 +131,19 @@ class Comparison:
 
     def _sweep(self, subscription: SubscriptionRecord) -> None:
         """Look at the organisation's billing periods; what is wrong with them does not stop the hours."""
-        if self.dry_run or subscription.metered_subscriptions is None:
+        metered = subscription.metered_subscriptions
+        if self.dry_run or metered is None:
             return
+        organization_id = subscription.organization_id
         try:
-            self.summary.periods_asked_for += sweep_periods(
-                subscription.organization_id, subscription.metered_subscriptions, self.gateway, self.now, self.limit
-            )
+            if any(each.is_out_of_date(self.now - TIME_TO_COME) for each in metered):
+                self.limit.wait(1)
+                refresh_organization(self.gateway, organization_id, ())
+                metered = subscriptions_of(organization_id)
+            asked_for = sweep_periods(organization_id, metered, self.gateway, self.now, self.limit)
+            self.summary.periods_asked_for += asked_for
         except Exception as error:
-            self._fail(error, subscription.organization_id, part="periods")
+            self._fail(error, organization_id, part="periods")
 
     def _older_spans(self, organization_id: str) -> Iterator[_Span]:
         """Yield the older hours that were reported of late, in spans that one page of summaries has."""

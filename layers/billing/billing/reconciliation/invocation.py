@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from billing import clock
+from billing.comparison_requests import ComparisonRequest, enqueue, read_request
 from billing.errors import ConfigurationError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
-from billing.reconciliation.requests import ComparisonRequest, enqueue, read_request
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meters import list_meters

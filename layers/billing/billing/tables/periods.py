@@ -142,7 +142,10 @@ def stored(record: PeriodRecord) -> Period:
         raise ValueError(f"The period {record.period} of {record.organization_id} is damaged")
     state = record.state if record.state in get_args(State) else "open"
     last_hour_is = record.last_hour_is if record.last_hour_is in get_args(LastHour) else ""
-    totals = ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
+    names = ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
+    totals: dict[str, Any] = {name: values.get(name) or {} for name in names}
+    lists = ("meters", "late_hours", "carried_why", "missing")
+    texts: dict[str, Any] = {name: tuple(values.get(name) or ()) for name in lists}
     return Period(
         span=BillingPeriod(
             record.stripe_subscription_id,
@@ -157,6 +160,6 @@ def stored(record: PeriodRecord) -> Period:
         version=None if record.version is None else int(record.version),
         finalizes_at=parse_time(record.finalizes_at) if record.finalizes_at else None,
         last_hour_is=cast(LastHour, last_hour_is),
-        **{name: tuple(values.get(name) or ()) for name in ("meters", "late_hours", "carried_why", "missing")},
-        **{name: values.get(name) or {} for name in totals},
+        **texts,
+        **totals,
     )

@@ -134,8 +134,8 @@ def is_at_version(version: float | None) -> Any:
 def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -> Iterator[SubscriptionRecord]:
     """Yield the organisations that have a record: those of one of 16 parts, or (None) all.
 
-    Only their ids, customers, ends and what they sell are read. The order is DynamoDB's own and stays the same; `after` continues
-    behind an organisation.
+    Only their ids, customers, ends and what they sell are read. The order is DynamoDB's own and stays the same; `after`
+    continues behind an organisation.
     """
     yield from SubscriptionRecord.scan(
         segment=segment,

@@ -111,6 +111,7 @@ def _metered(
     )
     if following is not None and not ends_by_then:
         starts.add(following)
+    ends_by = (subscription.cancel_at or following) if ends_by_then else None
     # Of the hours that Stripe takes usage of, each has its period's start, if it is known.
     first = max((start for start in starts if start <= oldest - HOUR), default=oldest - HOUR)
     return MeteredSubscription(
@@ -121,6 +122,7 @@ def _metered(
         subscription.meters,
         tuple(sorted(start for start in starts if start >= first and (ended_at is None or start < ended_at))),
         subscription.trial_end,
+        ends_by,
     )
 
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from billing import clock
+from billing.comparison_requests import request_comparison
 from billing.errors import ContentionError, StripeNotFoundError
 from billing.metering.plan import NamedTotal, parse_identifier
 from billing.meters import METERS
-from billing.reconciliation.requests import request_comparison
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.events import retrieve_thin_event
 from billing.stripe_gateway.objects import id_of
