@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing import clock
-from billing.clock import HOUR, hour_of
+from billing.clock import HOUR, format_time, from_unix, hour_of
 from billing.invoices.closing import read_periods
 from billing.invoices.owed import bills_last_hour
 from billing.tables.usage import hours_between
@@ -135,9 +135,11 @@ class RandomLife(Life):
                 difference = period.counted_as(SENSORS, with_last_hour=with_last_hour) - period.invoiced(SENSORS)
                 if difference != period.told.get("late_number", {}).get(SENSORS, 0):
                     sensors.append(f"{period.span.starts_at}: {difference}")
+        ended_at = self.stack.simulator.account.subscriptions.objects[self.subscription_id]["ended_at"]
         for hour in hours_between(self.organization_id, BEGIN - HOUR, MONTH_4 + 200 * HOUR):
-            # Usage from after the end of the subscription: its refusal says so.
-            told["refused"] += (hour.own_total(READINGS) or 0) if hour.refused else 0
+            # Usage from after the end of the subscription: its refusal says so, where the end was known by then.
+            is_after_the_end = ended_at is not None and hour.window_start >= format_time(from_unix(ended_at))
+            told["refused"] += (hour.own_total(READINGS) or 0) if hour.refused or is_after_the_end else 0
         return Outcome(self.counted, self.invoiced(), told, sensors)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from billing.webhooks import ledger
 from tests.invoices.random_life import RandomLife
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def test_every_unit_is_invoiced_once_or_told(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, seed: int
 ) -> None:
     monkeypatch.setenv("METER_EVENT_TRANSPORT", "stream" if seed % 2 else "single")
+    monkeypatch.setattr(ledger, "CLAIM_SECONDS", 0)
     life = RandomLife(stack, seed)
     life.live()
     outcome = life.outcome()

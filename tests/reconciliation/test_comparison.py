@@ -41,6 +41,7 @@ def test_nothing_is_found_when_stripe_counted_what_was_reported(reported: Stack)
         "made_due": 0,
         "repaired": 0,
         "damaged": 0,
+        "periods_asked_for": 0,
         "failures": 0,
         "complete": True,
     }

@@ -116,7 +116,7 @@ def test_what_cannot_be_an_organisations_id_names_none(name: object) -> None:
         ("checkout.session.completed", {"id": "cs_1", "mode": "setup", "customer": "cus_1", "subscription": None}),
         ("checkout.session.completed", {"id": "cs_1", "mode": "payment"}),
         ("invoice.paid", {"id": "in_1", "customer": "cus_1", "parent": None}),
-        ("invoice.created", {"id": "in_1", "subscription": "sub_1"}),
+        ("invoice.sent", {"id": "in_1", "subscription": "sub_1"}),
         ("customer.subscription.trial_will_end", SUBSCRIPTION),
         ("customer.created", {"id": "cus_1"}),
         ("customer.subscription.updated", {}),

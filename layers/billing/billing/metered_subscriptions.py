@@ -64,6 +64,11 @@ class MeteredSubscription:
     trial_end: datetime | None = None
     ends_by: datetime | None = None
 
+    @property
+    def end(self) -> datetime | None:
+        """Return when it ended, or is to end; None where it goes on."""
+        return self.ended_at or self.ends_by
+
     def begins_within(self, window_start: datetime) -> datetime | None:
         """Return when a period of it begins in this hour, the last where several do; None where none does."""
         starts = [start for start in self.period_starts if window_start < start < window_start + HOUR]
@@ -71,13 +76,13 @@ class MeteredSubscription:
 
     def covers(self, window_start: datetime) -> bool:
         """Say whether it sold usage in this hour, or in a part of it."""
-        return self.started_at < window_start + HOUR and (self.ended_at is None or self.ended_at > window_start)
+        return self.started_at < window_start + HOUR and (self.end is None or self.end > window_start)
 
     def covers_more_than(self, before: MeteredSubscription | None) -> bool:
         """Say whether it covers hours that it did not cover when it was `before` (None: not there at all)."""
         if before is None or before.customer_id != self.customer_id or self.started_at < before.started_at:
             return True
-        return before.ended_at is not None and (self.ended_at is None or self.ended_at > before.ended_at)
+        return before.end is not None and (self.end is None or self.end > before.end)
 
     def periods(self) -> Iterator[BillingPeriod]:
         """Yield its periods that are known, in order; the present one too, not the one that is yet to begin."""
@@ -87,9 +92,9 @@ class MeteredSubscription:
                 self.subscription_id,
                 self.customer_id,
                 start,
-                self.ended_at or self.ends_by if end is None else end,
+                self.end if end is None else end,
                 is_first=start == self.started_at,
-                is_last=end is None and (self.ended_at or self.ends_by) is not None,
+                is_last=end is None and self.end is not None,
                 is_trial=self.trial_end is not None and start < self.trial_end,
             )
 

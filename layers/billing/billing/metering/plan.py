@@ -71,7 +71,7 @@ def _subscription(link: Link | None, start: datetime) -> MeteredSubscription | R
     subscription = covering(link.subscriptions, start)
     if subscription is not None:
         return subscription
-    ends = [each.ended_at for each in link.subscriptions if each.ended_at is not None and each.ended_at <= start]
+    ends = [each.end for each in link.subscriptions if each.end is not None and each.end <= start]
     if ends:
         return Refusal(SUBSCRIPTION_ENDED, f"The subscription ended at {format_time(max(ends))}")
     begins = min(each.started_at for each in link.subscriptions)

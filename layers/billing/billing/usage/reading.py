@@ -115,7 +115,8 @@ def state_of(record: UsageRecord) -> State:
     totals = totals_of(record)
     if record.late is not None and record.late == totals:
         return "late"
-    return "reported" if (record.reported or {}) == totals else "unreported"
+    reported = record.reported or {}
+    return "reported" if all(reported.get(name) == total for name, total in totals.items()) else "unreported"
 
 
 def totals_of(record: UsageRecord) -> dict[str, int]:
