@@ -16,6 +16,7 @@ from billing import telemetry
 from billing.errors import BillingError
 from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
+from operations.commands.periods import periods
 from operations.commands.provision import provision
 from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which `--help` lists them.
-for command in (status, due, requeue_refused, reconcile, replay_events, refresh, usage, provision):
+for command in (status, due, requeue_refused, reconcile, replay_events, refresh, usage, periods, provision):
     app.command()(command)
 
 

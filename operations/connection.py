@@ -19,6 +19,7 @@ OUTPUTS = {
     "CustomersTableName": "CUSTOMERS_TABLE",
     "StripeEventsTableName": "STRIPE_EVENTS_TABLE",
     "UsageTableName": "USAGE_TABLE",
+    "PeriodsTableName": "PERIODS_TABLE",
     "StripeSecretArn": "STRIPE_SECRET_ARN",
 }
 WEBHOOK_URL = "WebhookUrl"

@@ -14,13 +14,14 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 6
 COLOURS: dict[State, str] = {
     "reported": "green",
+    "late": "blue",
     "due": "yellow",
     "refused": "red",
     "unreported": "magenta",
     "damaged": "cyan",
 }
 # What a column of several hours shows: the worst of them.
-WORST_FIRST: tuple[State, ...] = ("damaged", "unreported", "refused", "due", "reported")
+WORST_FIRST: tuple[State, ...] = ("damaged", "unreported", "refused", "due", "late", "reported")
 
 
 def picture(hours: Sequence[HourOfUsage], width: int) -> RenderableType:

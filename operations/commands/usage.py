@@ -42,7 +42,9 @@ def usage(
         cells = [str(numbers.get(name, "")) for name in meter_totals for numbers in (hour.counted, hour.reported)]
         state = f"[{COLOURS[hour.state]}]{hour.state}[/]"
         not_sold = f"not sold: {', '.join(hour.not_sold)}" if hour.not_sold else ""
-        table.add_row(hour.window_start, state, *cells, hour.reason or not_sold)
+        carried = ", ".join(f"{number} {name}" for name, number in hour.carried.items() if number)
+        notes = [hour.reason, not_sold, f"carried in: {carried}" if carried else ""]
+        table.add_row(hour.window_start, state, *cells, "; ".join(filter(None, notes)))
     table.add_section()
     sums = [str(number) for total in meter_totals.values() for number in (total.counted, total.reported)]
     table.add_row("Total", "", *sums, "of `last` meters the last hour's")

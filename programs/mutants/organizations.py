@@ -178,6 +178,13 @@ MUTANTS = (
         f"{READ} -k not_sold",
     ),
     Mutant(
+        "an hour is shown with the billing period that it belongs to",
+        READING,
+        "    span = subscription.period_of(record.start) if subscription is not None else None\n",
+        "    span = next(subscription.periods(), None) if subscription is not None else None\n",
+        "tests/usage/test_reading.py -k begins_in_it",
+    ),
+    Mutant(
         "the period is that of the meters' item",
         OBJECTS,
         "for line in metered or lines if",

@@ -11,6 +11,7 @@ import pytest
 
 from billing import clock, record_active_sensors, record_readings
 from billing.meters import METERS
+from billing.tables.periods import PeriodRecord, period_key
 from billing.tables.usage import UsageRecord
 from programs.local.http_api import HttpApi
 from programs.local.stack import Stack
@@ -63,6 +64,30 @@ def test_usage_shows_what_was_counted_reported_due_and_refused(stack: Stack, api
         "active_sensors": {"formula": "last", "counted": 4, "reported": 5, "not_sold": 0},
         "temperature_readings": {"formula": "sum", "counted": 118, "reported": 100, "not_sold": 0},
     }
+
+
+def test_usage_shows_the_period_of_each_hour_and_what_it_carries(stack: Stack, api: HttpApi) -> None:
+    _, subscription_id = stack.subscribe("acme")
+    stack.deliver_all()
+    UsageRecord("acme", "2026-11-23T07:00:00Z", temperature_readings=1, refused="subscription_not_begun").save()
+    late, owed = {"temperature_readings": 9}, {"temperature_readings": 500}
+    UsageRecord("acme", "2026-11-23T08:00:00Z", temperature_readings=9, reported={}, late=late, carried=None).save()
+    UsageRecord("acme", "2026-11-23T09:00:00Z", carried=owed, reported=owed).save()
+    PeriodRecord(
+        "acme",
+        period_key(subscription_id, START),
+        stripe_subscription_id=subscription_id,
+        stripe_customer_id="cus_1",
+        starts_at=START,
+        state="draft",
+    ).save()
+
+    body = api.call("GET", USAGE, query={"start": "2026-11-23T07:00:00Z", "end": "2026-11-23T10:00:00Z"}).body
+
+    period = {"starts_at": "2026-11-23T08:00:00Z", "ends_at": "2026-12-23T08:00:00Z", "state": "draft"}
+    assert [hour["period"] for hour in body["hours"]] == [None, period, period]
+    assert [hour["state"] for hour in body["hours"]] == ["refused", "late", "reported"]
+    assert [hour["carried"] for hour in body["hours"]] == [{}, {}, owed]
 
 
 def test_usage_of_a_meter_that_the_plan_does_not_sell_is_shown_as_not_sold(stack: Stack, api: HttpApi) -> None:

@@ -74,6 +74,7 @@ def test_a_stack_is_operated_by_its_name(stack: Stack, operate: Operate, deploye
         "CustomersTableName": "CustomersTable",
         "StripeEventsTableName": "StripeEventsTable",
         "UsageTableName": "UsageTable",
+        "PeriodsTableName": "PeriodsTable",
         "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",
         "WebhookUrl": "https://x.execute-api.eu-central-1.amazonaws.com/stripe/webhook",
     }

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from billing import clock, record_readings
+from billing.tables.usage import UsageRecord
 from programs.local.stack import Stack
 from tests.operations.conftest import (
     START,
@@ -32,3 +33,14 @@ def test_usage_lists_and_draws_an_organisations_hours(
     assert "Temperature readings, highest 30 an hour" in drawn
     assert "█" in drawn
     assert "No usage" in operate("usage", "nobody").out
+
+
+def test_an_hour_that_came_after_its_invoice_is_listed_and_drawn(stack: Stack, operate: Operate) -> None:
+    readings = {"temperature_readings": 9}
+    UsageRecord("acme", "2026-11-23T06:00:00Z", temperature_readings=9, reported={}, late=readings).save()
+
+    UsageRecord("acme", "2026-11-23T07:00:00Z", carried={"temperature_readings": 500}).save()
+
+    assert "late" in operate("usage", "acme").out
+    assert "carried in: 500 temperature_readings" in operate("usage", "acme").out
+    assert "late" in operate("usage", "acme", "--plot").out

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from billing import stripe_gateway
-from billing.stripe_gateway import catalogue, checkout, customers, events, meters, subscriptions, summaries
+from billing.stripe_gateway import catalogue, checkout, customers, events, invoices, meters, subscriptions, summaries
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import SnapshotDestinations, ThinDestinations
 from billing.stripe_gateway.meter_events import MeterEvents
@@ -30,12 +30,23 @@ NO_CALL = {"meter_events.meter_events"}
 class Subscribed:
     """A gateway to an account that has one of each, by identifier."""
 
+    simulator: Simulator
     gateway: StripeGateway
     customer: str
     meter: str
     product: str
     price: str
     subscription: str
+
+    def draft(self) -> str:
+        """Let the first period end, and return the id of its draft."""
+        MeterEvents(self.gateway).create("readings", "acme-1", int(self.simulator.clock.now()), self.customer, 5)
+        self.simulator.clock.set(NOON + timedelta(days=30, minutes=5))
+        return next(
+            invoice_id
+            for invoice_id, invoice in self.simulator.account.invoices.objects.items()
+            if invoice["status"] == "draft"
+        )
 
     def second_session(self) -> None:
         addresses = "https://sensors.example/a", "https://sensors.example/b"
@@ -99,6 +110,9 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
         it.gateway, ["invoice.paid", "customer.subscription.updated"], NOON
     ),
     "events.list_thin_events": lambda it: events.list_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
+    "invoices.retrieve_invoice": lambda it: invoices.retrieve_invoice(it.gateway, it.draft()),
+    "invoices.list_invoices": lambda it: list(invoices.list_invoices(it.gateway, it.subscription, NOON)),
+    "invoices.hold_draft": lambda it: invoices.hold_draft(it.gateway, it.draft(), NOON + timedelta(days=40)),
     "meter_events.MeterEvents.create": lambda it: MeterEvents(it.gateway).create(
         "readings", "acme-1", int(NOON.timestamp()), it.customer, 5
     ),
@@ -156,7 +170,9 @@ def subscribed(simulator: Simulator) -> Subscribed:
     subscription = account.subscriptions.create({"customer": customer["id"], "items": [{"price": price["id"]}]})
     simulator.clock.advance(86_400)
     gateway = StripeGateway(fixed_secrets("sk_test_gateway"), simulator.base_url, simulator.base_url)
-    return Subscribed(gateway, customer["id"], meter["id"], price["product"], price["id"], subscription["id"])
+    return Subscribed(
+        simulator, gateway, customer["id"], meter["id"], price["product"], price["id"], subscription["id"]
+    )
 
 
 @pytest.mark.parametrize("name", sorted({*calling_functions(), *CALLS} - NO_CALL))

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 # What Lambda itself does with a function's role to read its queue.
 CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+# What a period and its invoices are written with, and what is carried from one into another.
+WRITE_PERIODS = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"}
 
 GRANTED: dict[str, dict[str, set[str]]] = {
     "StripeWebhookFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
         "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
         "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "StripeEventsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "PeriodsTable": WRITE_PERIODS,
         "ReconciliationQueue": {"sqs:SendMessage"},
     },
     "UsageMeteringFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            "dynamodb:PartiQLUpdate",
+        },
         "UsageTable/index/due": {"dynamodb:Query"},
+        "PeriodsTable": WRITE_PERIODS,
+        "PeriodsTable/index/drafts": {"dynamodb:Query"},
         "UsageMeteringQueue": {"sqs:SendMessage"},
         "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
     },
     "UsageMeteringWorkerFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+        "UsageTable": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            "dynamodb:PartiQLUpdate",
+        },
         "UsageTable/index/due": {"dynamodb:Query"},
+        "PeriodsTable": WRITE_PERIODS,
+        "PeriodsTable/index/drafts": {"dynamodb:Query"},
         "UsageMeteringQueue": {"sqs:SendMessage", *CONSUME},
     },
     "UsageReconciliationFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:Scan"},
-        "UsageTable": {"dynamodb:Query", "dynamodb:UpdateItem"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:Scan"},
+        "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
+        "PeriodsTable": WRITE_PERIODS,
         "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},
         "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
     },
@@ -43,5 +63,6 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
         "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:Query"},
+        "PeriodsTable": {"dynamodb:Query"},
     },
 }

@@ -11,7 +11,8 @@ from tests.template.functions import FUNCTIONS
 from tests.template.source import ROOT
 from tests.template.watched import alarms, text, watched_by_alarms
 
-RUNBOOK = ROOT / "docs" / "runbook.md"
+PAGES = {f"docs/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("runbook.md", "invoices.md")}
+"""Where the sections about alarms stand, and what these pages say."""
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -32,13 +33,18 @@ def test_every_function_s_errors_and_throttles_have_an_alarm(function: str, metr
         "drift_events",
         "hours_compared",
         "hours_refused",
+        "invoices_differing",
+        "invoices_held",
         "meter_error_reports",
         "meter_misconfigured",
         "no_meter_found",
+        "numbers_missing",
         "oldest_due_hour_age",
+        "periods_damaged",
         "runs_failed",
         "runs_succeeded",
         "unknown_subscription",
+        "usage_not_invoiced",
     ],
 )
 def test_what_a_person_must_act_on_has_an_alarm(metric: str) -> None:
@@ -64,21 +70,22 @@ def test_alarms_about_runs_keep_quiet_where_the_schedule_is_off() -> None:
 
 
 @pytest.mark.parametrize("name", alarms())
-def test_an_alarm_tells_somebody_carries_the_stack_s_name_and_stands_in_the_runbook(name: str) -> None:
+def test_an_alarm_tells_somebody_carries_the_stack_s_name_and_has_a_page_that_says_what_to_do(name: str) -> None:
     alarm = alarms()[name]
     alarm_name = text(alarm["AlarmName"]).removeprefix("${AWS::StackName}-")
 
     assert [referred(action) for action in alarm["AlarmActions"]] == ["AlarmTopic"]
     assert alarm["TreatMissingData"] in ("breaching", "notBreaching")
-    assert alarm["AlarmDescription"].endswith(f"See docs/runbook.md#{alarm_name}")
-    assert f"### {alarm_name}\n" in RUNBOOK.read_text(encoding="utf-8")
+    page, _, anchor = alarm["AlarmDescription"].rpartition("See ")[2].partition("#")
+    assert anchor == alarm_name
+    assert f"### {alarm_name}\n" in PAGES[page]
 
 
-def test_the_runbook_has_no_alarm_that_does_not_exist() -> None:
-    names = {text(alarm["AlarmName"]).removeprefix("${AWS::StackName}-") for alarm in alarms().values()}
-    chapter = RUNBOOK.read_text(encoding="utf-8").split("## Alarms\n")[1].split("\n## ")[0]
+def test_each_alarm_stands_on_one_page_and_no_page_has_one_that_does_not_exist() -> None:
+    names = [text(alarm["AlarmName"]).removeprefix("${AWS::StackName}-") for alarm in alarms().values()]
+    chapters = [page.split("## Alarms\n")[1].split("\n## ")[0] for page in PAGES.values()]
 
-    assert set(re.findall(r"^### (.+)$", chapter, re.MULTILINE)) == names
+    assert sorted(re.findall(r"^### (.+)$", "".join(chapters), re.MULTILINE)) == sorted(names)
 
 
 def test_the_alarm_address_is_subscribed_where_one_is_given() -> None:

@@ -73,7 +73,7 @@ def test_the_webhook_never_learns_which_hours_are_due() -> None:
 
 @pytest.mark.parametrize("function", ["UsageMeteringFunction", "UsageMeteringWorkerFunction"])
 def test_metering_cannot_write_subscriptions(function: str) -> None:
-    reading = {"dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"}
+    reading = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"}
 
     assert granted(function)["SubscriptionsTable"] <= reading
 

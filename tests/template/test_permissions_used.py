@@ -151,6 +151,23 @@ def an_hour_ago() -> datetime:
     return clock.hour_of(clock.utc_now()) - timedelta(hours=1)
 
 
+def end_a_period(stack: Stack, run: Callable[[], Any], *, late: int = 0, webhooks: bool = True) -> None:
+    """Let a billing period end and its invoice become final; the `late` readings are counted and not sent by then."""
+    stack.subscribe("org-month")
+    stack.deliver_all()
+    record_readings("org-month", 5, clock.utc_now())
+    stack.advance(hours=1, minutes=5)
+    run()
+    if late:
+        record_readings("org-month", late, an_hour_ago())
+    until = clock.utc_now() + timedelta(days=31, hours=12)
+    while (change := stack.simulator.account.next_change_at()) is not None and clock.from_unix(change) < until:
+        stack.simulator.clock.set(clock.from_unix(change))
+        if webhooks:
+            stack.deliver_all()
+    stack.simulator.clock.set(until)
+
+
 def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
     # Refused before anybody subscribed, then made due by the webhook.
@@ -169,16 +186,22 @@ def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monke
     account.subscriptions.cancel("sub_local")
     deliveries = stack.simulator.webhooks.take()
     assert {response.status for response in stack.deliver_all([*deliveries, *deliveries])} == {200}
+    # What an invoice lacks is carried into the open period.
+    end_a_period(stack, stack.meter, late=2)
 
     assert recorder.calls["StripeWebhookFunction"] == allowed("StripeWebhookFunction")
 
 
 def work(stack: Stack, run: Callable[[], Any]) -> None:
-    """Let an hour be reported, corrected, refused, and changed while it is sent."""
+    """Let an hour be reported, corrected, refused, and corrected after its invoice was final."""
     make_subscribed_organization(stack)
     record_readings("org-nobody", 5, an_hour_ago())
     run()
     record_active_sensors("org-local", 3, an_hour_ago())
+    run()
+    first_hour = clock.hour_of(clock.utc_now())
+    end_a_period(stack, run)
+    record_readings("org-month", 2, first_hour)
     run()
 
 
@@ -219,6 +242,10 @@ def test_the_reconciliation_may_do_what_it_does(
     assert stack.reconcile()["drift_events"] == 1
     monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
     assert stack.reconcile()["enqueued"] > 0
+    # Webhooks that never came: the comparison finds the invoice, and what it lacks.
+    monkeypatch.delenv("RECONCILIATION_QUEUE_URL")
+    end_a_period(stack, stack.meter, late=2, webhooks=False)
+    stack.reconcile()
 
     assert recorder.calls["UsageReconciliationFunction"] == allowed("UsageReconciliationFunction")
 

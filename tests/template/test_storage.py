@@ -14,12 +14,14 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
     "CustomersTable": [("stripe_customer_id", "S", "HASH")],
     "StripeEventsTable": [("event_id", "S", "HASH")],
     "UsageTable": [("organization_id", "S", "HASH"), ("window_start", "S", "RANGE")],
+    "PeriodsTable": [("organization_id", "S", "HASH"), ("period", "S", "RANGE")],
 }
 INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
     "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
     "CustomersTable": {},
     "StripeEventsTable": {},
     "UsageTable": {"due": [("due_shard", "N", "HASH"), ("due_at", "S", "RANGE")]},
+    "PeriodsTable": {"drafts": [("draft_shard", "N", "HASH"), ("finalizes_at", "S", "RANGE")]},
 }
 
 
@@ -41,8 +43,9 @@ def test_table_has_the_keys_and_indexes_of_the_contract(name: str) -> None:
     assert indexes == INDEXES[name]
 
 
-def test_the_due_index_holds_keys_only() -> None:
-    (index,) = expand().properties("UsageTable")["GlobalSecondaryIndexes"]
+@pytest.mark.parametrize("name", ["UsageTable", "PeriodsTable"])
+def test_an_index_of_what_is_to_be_done_holds_keys_only(name: str) -> None:
+    (index,) = expand().properties(name)["GlobalSecondaryIndexes"]
 
     assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from billing.clock import format_time
+from billing.metered_subscriptions import MeteredSubscription
 from billing.meters import METERS, Meter
+from billing.tables.periods import PeriodRecord, period_key
+from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord
 from billing.usage.reading import HourOfUsage, State, totals, usage_between
 from programs.local.stack import Stack
@@ -118,3 +121,75 @@ def test_usage_is_read_from_a_start_up_to_an_end(stack: Stack) -> None:
     hours_read = usage_between("acme", HOUR, HOUR + timedelta(hours=2))
 
     assert [each.window_start for each in hours_read] == [EIGHT, "2026-11-23T09:00:00Z"]
+
+
+def test_an_hour_that_came_after_its_invoice_is_late_until_it_changes_again(stack: Stack) -> None:
+    name = METERS[0].event_name
+    save_hour(counted={name: 9}, reported={name: 7}, late={name: 9})
+    save_hour(counted={name: 10}, reported={name: 7}, late={name: 9}, start=HOUR + timedelta(hours=1))
+
+    hours = usage_between("acme", HOUR, HOUR + timedelta(hours=2))
+
+    assert [each.state for each in hours] == ["late", "unreported"]
+
+
+def test_an_hour_shows_what_it_carries_beside_its_own_counts(stack: Stack) -> None:
+    name = METERS[0].event_name
+    save_hour(counted={name: 7}, reported={name: 12}, carried={name: 5})
+
+    (read,) = usage_between("acme", HOUR, HOUR + timedelta(hours=1))
+
+    assert (read.state, read.counted, read.reported, read.carried) == ("reported", {name: 7}, {name: 12}, {name: 5})
+
+
+BEGAN, RENEWED = HOUR + timedelta(minutes=3), HOUR + timedelta(hours=48, minutes=3)
+
+
+def save_subscription(ended_at: datetime | None = None) -> None:
+    names = tuple(meter.event_name for meter in METERS)
+    subscription = MeteredSubscription("sub_1", "cus_1", BEGAN, ended_at, names, (BEGAN, RENEWED))
+    SubscriptionRecord("acme", metered_subscriptions=(subscription,)).save()
+
+
+def save_period(starts_at: datetime, ends_at: datetime | None, state: str, *, is_last: bool = False) -> None:
+    values: Any = {"stripe_customer_id": "cus_1", "starts_at": starts_at, "ends_at": ends_at, "state": state}
+    key = period_key("sub_1", starts_at)
+    PeriodRecord("acme", key, stripe_subscription_id="sub_1", is_last=is_last, version=1, **values).save()
+
+
+def periods_of_hours(count: int) -> list[tuple[datetime, datetime | None, str] | None]:
+    """Return the period of each hour before, within and around the renewal."""
+    hours = [HOUR + timedelta(hours=number) for number in (-1, 0, 47, 48, 49)][:count]
+    for start in hours:
+        save_hour(counted={METERS[0].event_name: 1}, start=start)
+    read = usage_between("acme", hours[0], hours[-1] + timedelta(hours=1))
+    periods = [each.period for each in read]
+    return [(each.starts_at, each.ends_at, each.state) if each is not None else None for each in periods]
+
+
+def test_an_hour_belongs_to_the_period_that_begins_in_it(stack: Stack) -> None:
+    save_subscription()
+    save_period(BEGAN, RENEWED, "closed")
+
+    first, second = (BEGAN, RENEWED, "closed"), (RENEWED, None, "open")
+    assert periods_of_hours(5) == [None, first, first, second, second]
+
+
+def test_an_hour_of_a_subscription_that_is_forgotten_belongs_to_the_period_that_has_an_item(stack: Stack) -> None:
+    save_period(BEGAN, RENEWED, "not_invoiced", is_last=True)
+
+    period = (BEGAN, RENEWED, "not_invoiced")
+    assert periods_of_hours(5) == [None, period, period, period, None]
+
+
+def test_a_damaged_period_is_as_if_it_had_no_item(stack: Stack) -> None:
+    save_subscription()
+    PeriodRecord("acme", period_key("sub_1", BEGAN), version=1, state="closed").save()
+
+    assert periods_of_hours(2) == [None, (BEGAN, RENEWED, "open")]
+
+
+def test_an_hour_after_the_subscriptions_end_has_no_period(stack: Stack) -> None:
+    save_subscription(ended_at=HOUR + timedelta(hours=48, minutes=30))
+
+    assert periods_of_hours(5)[3:] == [(RENEWED, HOUR + timedelta(hours=48, minutes=30), "open"), None]

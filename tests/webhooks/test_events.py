@@ -12,7 +12,7 @@ import stripe
 
 from billing import stripe_secrets
 from billing.errors import NotAStripeDeliveryError
-from billing.webhooks.events import Pointer, StripeEvent, subscription_pointer
+from billing.webhooks.events import INVOICE_CHANGES, Pointer, StripeEvent, subscription_pointer
 from billing.webhooks.request import genuine_event, signed_body
 
 SECRETS = ("whsec_snapshot", "whsec_thin")
@@ -70,7 +70,7 @@ def test_an_expanded_object_counts_as_its_id(customer: Any) -> None:
     assert subscription_pointer(event) == Pointer("sub_1", "cus_1", None)
 
 
-@pytest.mark.parametrize("event_type", ["invoice.paid", "invoice.payment_failed"])
+@pytest.mark.parametrize("event_type", [*INVOICE_CHANGES, "invoice.paid", "invoice.payment_failed"])
 @pytest.mark.parametrize(
     "reference",
     [
@@ -116,7 +116,7 @@ def test_what_cannot_be_an_organisations_id_names_none(name: object) -> None:
         ("checkout.session.completed", {"id": "cs_1", "mode": "setup", "customer": "cus_1", "subscription": None}),
         ("checkout.session.completed", {"id": "cs_1", "mode": "payment"}),
         ("invoice.paid", {"id": "in_1", "customer": "cus_1", "parent": None}),
-        ("invoice.sent", {"id": "in_1", "subscription": "sub_1"}),
+        ("invoice.upcoming", {"id": "in_1", "subscription": "sub_1"}),
         ("customer.subscription.trial_will_end", SUBSCRIPTION),
         ("customer.created", {"id": "cus_1"}),
         ("customer.subscription.updated", {}),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from billing.meters import Formula
 from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
+from billing.periods import State as PeriodState
 from billing.usage.reading import State
 
 TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
@@ -96,10 +97,19 @@ class SubscriptionResponse(_Stored):
     fetched_at: datetime | None
 
 
+class UsagePeriodResponse(_Stored):
+    """The billing period to which an hour belongs; `state` says what has become of its invoice."""
+
+    starts_at: datetime
+    ends_at: datetime | None
+    state: PeriodState
+
+
 class UsageHourResponse(_Stored):
     """One hour: what was counted, what Stripe has accepted, and why the hour cannot be billed.
 
-    `not_sold` are the meters that no subscription of the hour sells.
+    `not_sold` are the meters that no subscription of the hour sells. `carried` is what earlier periods owe and the hour
+    tells Stripe beside its own counts.
     """
 
     # Text: whoever wrote the item may have named it otherwise.
@@ -110,6 +120,8 @@ class UsageHourResponse(_Stored):
     reason: str | None
     reported_at: datetime | None
     not_sold: list[str]
+    carried: dict[str, int]
+    period: UsagePeriodResponse | None
 
 
 class UsageTotalResponse(_Stored):

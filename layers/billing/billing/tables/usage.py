@@ -130,10 +130,7 @@ def end_of(window_start: str) -> str:
 
 
 def _due_actions(organization_id: str, window_start: str) -> list[Any]:
-    return [
-        UsageRecord.due_shard.set(shard_of(organization_id)),
-        UsageRecord.due_at.set(end_of(window_start)),
-    ]
+    return [UsageRecord.due_shard.set(shard_of(organization_id)), UsageRecord.due_at.set(end_of(window_start))]
 
 
 def add_to_hour(organization_id: str, window_start: str, event_name: str, amount: int, request_token: str) -> None:
@@ -173,11 +170,7 @@ def set_in_hour(organization_id: str, window_start: str, event_name: str, number
     # Another number of the hour is of a later moment; a moment that another writer has damaged is none.
     is_newest = moment.does_not_exist() | (moment <= format_time(at)) | ~moment.is_type("S")
     UsageRecord(organization_id, window_start).update_if(
-        [
-            _count_of(event_name).set(number),
-            moment.set(format_time(at)),
-            *_due_actions(organization_id, window_start),
-        ],
+        [_count_of(event_name).set(number), moment.set(format_time(at)), *_due_actions(organization_id, window_start)],
         is_newest,
     )
 
@@ -224,10 +217,8 @@ def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord
 def make_refused_due(record: UsageRecord) -> bool:
     """Make a refused hour due again; False where it no longer carries that refusal."""
     is_as_refused = UsageRecord.refused == record.refused  # a run since then may have billed it, or refused it anew
-    return record.update_if(
-        [*_due_actions(record.organization_id, record.window_start), UsageRecord.refused.remove()],
-        is_as_refused,
-    )
+    due = _due_actions(record.organization_id, record.window_start)
+    return record.update_if([*due, UsageRecord.refused.remove()], is_as_refused)
 
 
 def make_visible(record: UsageRecord) -> bool:
@@ -300,10 +291,6 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
     is_not_due = UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may accept it then
     has_reported = UsageRecord.reported.exists()  # DynamoDB removes a meter only from a map that is there
     return record.update_if(
-        [
-            UsageRecord.refused.set(reason),
-            _next_version(record),
-            UsageRecord.reported[event_name].remove(),
-        ],
+        [UsageRecord.refused.set(reason), _next_version(record), UsageRecord.reported[event_name].remove()],
         is_as_read & is_not_due & has_reported,
     )

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from billing.metered_subscriptions import MeteredSubscription, covering
 from billing.meters import METERS, Formula
+from billing.periods import Period
+from billing.periods import State as PeriodState
+from billing.tables.periods import periods_of, stored
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
 
 State = Literal["due", "refused", "reported", "late", "unreported", "damaged"]
 Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodOfHour:
+    """The billing period to which an hour belongs. `ends_at` is None while it is not known.
+
+    `state`: `open` = there is no invoice yet; `draft` = there is one, and it still takes usage; `closed` = it is final;
+    `not_invoiced` = no invoice bills the period, and none will.
+    """
+
+    starts_at: datetime
+    ends_at: datetime | None
+    state: PeriodState
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +42,9 @@ class HourOfUsage:
     period, or told; `unreported` = Stripe has other totals and no run will send these, because
     whoever wrote the count did not make the hour due; `damaged` = an attribute that `reason` names cannot be read.
     `not_sold` are the meters that were counted and that the subscription of the hour does not sell: Stripe has their
-    totals and bills them only where a price is added before the period ends.
+    totals and bills them only where a price is added before the period ends. `carried` is what earlier periods owe and
+    the hour tells Stripe beside its own counts, by meter: `reported` has both together. `period` is None where it is
+    not known.
     """
 
     window_start: str
@@ -35,6 +54,8 @@ class HourOfUsage:
     reason: str | None
     reported_at: datetime | None
     not_sold: tuple[str, ...] = ()
+    carried: Mapping[str, int] = field(default_factory=dict)
+    period: PeriodOfHour | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +78,41 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
     """
     record = SubscriptionRecord.of(organization_id)
     subscriptions = (record.metered_subscriptions if record is not None else None) or ()
-    return [_hour(hour, subscriptions) for hour in hours_between(organization_id, start, end)]
+    states = _states(organization_id)
+    return [
+        _hour(hour, subscriptions, _period(hour, subscriptions, states))
+        for hour in hours_between(organization_id, start, end)
+    ]
+
+
+def _states(organization_id: str) -> dict[tuple[str, datetime], Period]:
+    """Return the organisation's periods that have an item, but for damaged ones."""
+    periods = []
+    for record in periods_of(organization_id):
+        with contextlib.suppress(ValueError):
+            periods.append(stored(record))
+    return {(period.span.subscription_id, period.span.starts_at): period for period in periods}
+
+
+def _period(
+    record: UsageRecord,
+    subscriptions: Sequence[MeteredSubscription],
+    stored_periods: Mapping[tuple[str, datetime], Period],
+) -> PeriodOfHour | None:
+    """Return the period of an hour: of the subscription that sold it, else (it is forgotten) one that has an item."""
+    if record.start is None:
+        return None
+    subscription = covering(subscriptions, record.start)
+    span = subscription.period_of(record.start) if subscription is not None else None
+    if span is not None:
+        period = stored_periods.get((span.subscription_id, span.starts_at))
+        return PeriodOfHour(span.starts_at, span.ends_at, period.state if period is not None else "open")
+    for period in stored_periods.values():
+        until = period.span.hours_until
+        is_its_customers = record.reported_to in (None, period.span.customer_id)
+        if period.span.first_hour <= record.start and until is not None and record.start < until and is_its_customers:
+            return PeriodOfHour(period.span.starts_at, period.span.ends_at, period.state)
+    return None
 
 
 def totals(hours: Sequence[HourOfUsage]) -> dict[str, MeterTotal]:
@@ -77,7 +132,9 @@ def totals(hours: Sequence[HourOfUsage]) -> dict[str, MeterTotal]:
     return result
 
 
-def _hour(record: UsageRecord, subscriptions: Sequence[MeteredSubscription]) -> HourOfUsage:
+def _hour(
+    record: UsageRecord, subscriptions: Sequence[MeteredSubscription], period: PeriodOfHour | None
+) -> HourOfUsage:
     counted = {meter.event_name: count for meter in METERS if (count := record.counted(meter.event_name)) is not None}
     reported = dict(record.reported or {})
     state = state_of(record)
@@ -89,6 +146,8 @@ def _hour(record: UsageRecord, subscriptions: Sequence[MeteredSubscription]) -> 
         reason=_damage(record) if state == "damaged" else record.refused,
         reported_at=record.reported_at,
         not_sold=_not_sold(record, subscriptions) if state != "refused" else (),
+        carried=dict(record.carried or {}),
+        period=period,
     )
 
 
@@ -115,8 +174,9 @@ def state_of(record: UsageRecord) -> State:
     totals = totals_of(record)
     if record.late is not None and record.late == totals:
         return "late"
-    reported = record.reported or {}
-    return "reported" if all(reported.get(name) == total for name, total in totals.items()) else "unreported"
+    # What a meter of the past has reported is nobody's any more.
+    reported = {name: number for name, number in (record.reported or {}).items() if name in totals}
+    return "reported" if reported == totals else "unreported"
 
 
 def totals_of(record: UsageRecord) -> dict[str, int]:
