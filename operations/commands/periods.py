@@ -14,8 +14,8 @@ from rich.text import Text
 
 from billing import clock
 from billing.clock import format_time
-from billing.invoices.closing import subscriptions_of
 from billing.invoices.counting import count_period
+from billing.invoices.storage import subscriptions_of
 from billing.meters import METERS
 from billing.periods import Period
 from billing.tables.periods import PeriodRecord, period_key, periods_of, stored

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import typer
 
+from billing.comparison_requests import read_request
 from billing.errors import RefusedError
 from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.invocation import carry_out
-from billing.comparison_requests import read_request
 from billing.tables.subscriptions import SEGMENTS
 from operations.session import DryRun, Time, session_of, without_metrics
 

@@ -190,8 +190,8 @@ def test_a_count_that_its_writer_did_not_make_due_is_found_by_the_comparison(sta
 
 
 def test_a_dry_run_makes_no_hour_due(stack: Stack) -> None:
-    from billing.reconciliation.invocation import carry_out
     from billing.comparison_requests import read_request
+    from billing.reconciliation.invocation import carry_out
 
     stack.subscribe("acme", at=HOUR)
     stack.deliver_all()

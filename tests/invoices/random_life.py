@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing import clock
 from billing.clock import HOUR, format_time, from_unix, hour_of
-from billing.invoices.closing import read_periods
-from billing.invoices.owed import bills_last_hour
+from billing.invoices.boundary import bills_last_hour
+from billing.invoices.storage import read_periods
 from billing.tables.usage import hours_between
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_3, MONTH_4, READINGS, SENSORS, Life
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, SENSORS, Life
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
@@ -49,7 +49,7 @@ class RandomLife(Life):
     """A life whose every choice comes from one seed."""
 
     def __init__(self, stack: Stack, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311  # the same life again for the same seed
+        self.random = random.Random(seed)  # the same life again for the same seed
         stack.simulator.settings.update({name: self.random.choice(values) for name, values in KNOBS.items()})
         self.minute, self.second = self.random.choice(MOMENTS)
         self.story: list[str] = [f"at :{self.minute:02d}:{self.second:02d}"]

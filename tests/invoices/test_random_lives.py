@@ -1,4 +1,4 @@
-"""Lives at random: at their end every unit that was counted is on one final invoice, or on the list of what was told."""
+"""Lives at random: in the end every unit that was counted is on one final invoice, or on the list of what was told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.invoices.random_life import RandomLife
 if TYPE_CHECKING:
     from programs.local.stack import Stack
 
-QUICK, DEEP = 12, 400
+QUICK, DEEP = 8, 400
 
 
 @pytest.mark.parametrize(

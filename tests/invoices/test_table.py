@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from billing.clock import HOUR
-from billing.invoices.closing import read_periods
+from billing.invoices.storage import read_periods
 from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_3, READINGS, SENSORS, Life
 
 if TYPE_CHECKING:

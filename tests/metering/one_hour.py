@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from billing import clock, get_stripe_meter_service
+from billing.comparison_requests import ComparisonRequest
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
-from billing.comparison_requests import ComparisonRequest
 from billing.tables.usage import UsageRecord, shard_of
 from tests.support.due_hours import due_hour, subscribed
 from tests.support.interleaving import Interleaving, Process

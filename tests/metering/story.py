@@ -17,10 +17,10 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from billing import clock, get_stripe_meter_service
+from billing.comparison_requests import ComparisonRequest
 from billing.metering import invocation, service
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
-from billing.comparison_requests import ComparisonRequest
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.table import client, is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of

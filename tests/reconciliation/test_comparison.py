@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from billing.clock import format_time
-from billing.reconciliation.invocation import carry_out
 from billing.comparison_requests import SUMMARY_LAG, read_request
+from billing.reconciliation.invocation import carry_out
 from tests.support.due_hours import HOUR, due_hour, put, subscribed
 
 if TYPE_CHECKING:

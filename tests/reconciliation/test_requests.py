@@ -12,10 +12,10 @@ from moto import mock_aws
 
 from billing import clock, queues
 from billing.clock import format_time
+from billing.comparison_requests import read_request, request_comparison
 from billing.errors import RefusedError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
-from billing.comparison_requests import read_request, request_comparison
 from billing.tables.subscriptions import SEGMENTS
 from tests.support.due_hours import HOUR, due_hour, put, subscribed
 from tests.support.queues import record

@@ -132,7 +132,7 @@ def events_of_a_life(stack: Stack) -> list[dict[str, Any]]:
     invoice = account.invoices.preview({"subscription": subscription_id})
     for change in ("updated", "deleted", "paused", "resumed"):
         account.events.emit(f"customer.subscription.{change}", subscription)
-    for change in ("paid", "payment_failed"):
+    for change in ("created", "finalized", "voided", "paid", "payment_failed"):
         account.events.emit(f"invoice.{change}", invoice)
     meter_id = next(iter(account.meters.objects))
     account.error_reports.trigger(meter_id, "archived_meter", ["acme:active_sensors:2026-11-23T08Z:r1:3"])

@@ -85,7 +85,7 @@ class MeteredSubscription:
         return before.end is not None and (self.end is None or self.end > before.end)
 
     def periods(self) -> Iterator[BillingPeriod]:
-        """Yield its periods that are known, in order; the present one too, not the one that is yet to begin."""
+        """Yield its periods that are known, in order, to the one that begins next."""
         following = (*self.period_starts[1:], None)[: len(self.period_starts)]
         for start, end in zip(self.period_starts, following, strict=True):
             yield BillingPeriod(

@@ -76,6 +76,7 @@ class Period:
     carried_why: Sequence[str] = ()
     told: Mapping[str, Totals] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    is_damaged: bool = False
 
     @property
     def is_settled(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing.invoices.closing import store_invoice, write_balance
+from billing.invoices.closing import settle_up, store_invoice
 from billing.invoices.holding import follow_number
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
 from billing.periods import Period
@@ -43,7 +43,7 @@ def take_invoice(
     span = period_of_invoice(subscription, invoice)
     period = store_invoice(organization_id, span, invoice, subscription.meters, now)
     if period.is_settled:
-        write_balance(organization_id, now)
+        settle_up(organization_id, span, now)
     if period.state == "draft" or period.is_settled:
         follow_number(organization_id, subscription, span, now)
     return period

@@ -2,141 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from billing.clock import format_time, parse_time
 from billing.errors import ContentionError
+from billing.invoices.boundary import seen_of_last_hour
 from billing.invoices.counting import count_period
-from billing.invoices.owed import (
-    CODES_OF_DIFFERENCES,
-    Balance,
-    Carry,
-    PeriodKey,
-    balance,
-    key_of,
-    seen_of_last_hour,
-)
-from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
+from billing.invoices.owed import CODES_OF_DIFFERENCES, Carry, PeriodKey, balance, key_of
+from billing.invoices.storage import ATTEMPTS, change_period, period_actions, read_periods, subscriptions_of
+from billing.metered_subscriptions import BillingPeriod
 from billing.periods import InvoiceOfPeriod, Period, State, Totals
 from billing.settings import carries_late_usage
 from billing.stripe_gateway.invoices import StripeInvoice
-from billing.tables.periods import PeriodRecord, is_period_at_version, period_key, periods_of, stored
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.periods import PeriodRecord, is_period_at_version, period_key
 from billing.tables.table import connection, is_overtaken
-from billing.tables.usage import UsageRecord, carrying_actions, is_at_version, shard_of
+from billing.tables.usage import UsageRecord, carrying_actions, is_at_version
 from billing.telemetry import count, logger
 
-ATTEMPTS = 20
 # A transaction takes 100 items; two are the period's and the hour's own.
 MOST_CHECKS = 90
-
-
-def subscriptions_of(organization_id: str) -> tuple[MeteredSubscription, ...]:
-    """Return the subscriptions that an organisation's record remembers, read consistently."""
-    record = SubscriptionRecord.of(organization_id, consistent=True)
-    return tuple((record.metered_subscriptions if record is not None else None) or ())
-
-
-def read_periods(organization_id: str) -> list[Period]:
-    """Read all periods of an organisation that have an item; a damaged one is told and left out."""
-    periods = []
-    for record in periods_of(organization_id):
-        try:
-            periods.append(stored(record))
-        except ValueError as error:
-            count("periods_damaged")
-            logger.error(
-                "A billing period is damaged", extra={"organization_id": organization_id, "reason": str(error)}
-            )
-    return periods
-
-
-def read_period(organization_id: str, key: str) -> Period | None:
-    """Return a period by its range key; None where there is none.
-
-    Raises:
-        ValueError: its item is damaged.
-    """
-    try:
-        return stored(PeriodRecord.get(organization_id, key, consistent_read=True))
-    except PeriodRecord.DoesNotExist:
-        return None
-
-
-def change_period(
-    organization_id: str, span: BillingPeriod, now: datetime, change: Callable[[Period], Period]
-) -> Period:
-    """Change a period as it is now, again where somebody else was first; return it as it is then.
-
-    Raises:
-        ContentionError: others kept writing it.
-    """
-    for _ in range(ATTEMPTS):
-        before = _read(organization_id, span)
-        after = change(replace(before, span=span))
-        if after == before:
-            return before
-        after = replace(after, version=(before.version or 0) + 1)
-        if PeriodRecord(organization_id, period_key(span.subscription_id, span.starts_at)).update_if(
-            _actions(organization_id, before, after, now), is_period_at_version(before.version)
-        ):
-            return after
-    raise ContentionError(f"A period of {organization_id} was being written by others {ATTEMPTS} times")
-
-
-def _read(organization_id: str, span: BillingPeriod) -> Period:
-    try:
-        record = PeriodRecord.get(
-            organization_id, period_key(span.subscription_id, span.starts_at), consistent_read=True
-        )
-    except PeriodRecord.DoesNotExist:
-        return Period(span)
-    try:
-        return stored(record)
-    except ValueError:
-        # Whatever another writer has left of it is written over: all of it can be had again.
-        return Period(span, version=None if record.version is None else int(record.version))
-
-
-def _actions(organization_id: str, before: Period, after: Period, now: datetime) -> list[Any]:
-    """Return what is to be set and removed so that an item says `after`."""
-    old, new = _attributes(organization_id, before), _attributes(organization_id, after)
-    changed = {name: value for name, value in new.items() if before.version is None or old[name] != value}
-    values: dict[str, Any] = changed | {"version": after.version, "updated_at": now}
-    # A mapping, like a text, that says nothing is not there.
-    return [
-        getattr(PeriodRecord, name).remove() if value in (None, "", {}, []) else getattr(PeriodRecord, name).set(value)
-        for name, value in values.items()
-        if value not in (None, "", {}, []) or before.version is not None
-    ]
-
-
-def _attributes(organization_id: str, period: Period) -> dict[str, Any]:
-    span, is_draft = period.span, period.state == "draft" and period.finalizes_at is not None
-    return {
-        "stripe_subscription_id": span.subscription_id,
-        "stripe_customer_id": span.customer_id,
-        "starts_at": span.starts_at,
-        "ends_at": span.ends_at,
-        "is_first": span.is_first,
-        "is_last": span.is_last,
-        "is_trial": span.is_trial,
-        "state": period.state,
-        "draft_shard": shard_of(organization_id) if is_draft else None,
-        "finalizes_at": format_time(period.finalizes_at) if is_draft and period.finalizes_at else None,
-        "last_hour_is": period.last_hour_is,
-        **{name: list(getattr(period, name)) for name in ("meters", "late_hours", "carried_why", "missing")},
-        **{
-            name: dict(getattr(period, name))
-            for name in ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
-        },
-    }
 
 
 def store_invoice(
@@ -219,7 +108,7 @@ def _counted(organization_id: str, period: Period, now: datetime, final_since: d
     return replace(after, last_hour_is=period.last_hour_is or seen_of_last_hour(after))
 
 
-def write_balance(organization_id: str, now: datetime) -> Balance:
+def write_balance(organization_id: str, now: datetime) -> None:
     """Write what follows from an organisation's periods: what open ones carry, what settled ones tell.
 
     Raises:
@@ -232,11 +121,14 @@ def write_balance(organization_id: str, now: datetime) -> Balance:
             replace(period, version=versions.get(key_of(period))) if not period.is_settled else period
             for period in read_periods(organization_id)
         ]
+        if any(period.is_damaged for period in periods):
+            # What cannot be read may be what was invoiced: whoever carried it would bill it twice.
+            return
         subscriptions = subscriptions_of(organization_id)
         result = balance(periods, subscriptions, now, carries=carries_late_usage())
         if all(_carry(organization_id, carry, now) for carry in result.carries):
             _tell(organization_id, periods, result.told, now)
-            return result
+            return
     raise ContentionError(f"What {organization_id} owes was being written by others {ATTEMPTS} times")
 
 
@@ -251,7 +143,7 @@ def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
         with TransactWrite(connection=connection()) as transaction:
             transaction.update(
                 PeriodRecord(organization_id, period_key(carry.span.subscription_id, carry.span.starts_at)),
-                actions=_actions(organization_id, before, after, now),
+                actions=period_actions(organization_id, before, after, now),
                 condition=is_period_at_version(before.version),
             )
             for owing in carry.owing[-MOST_CHECKS:]:
@@ -289,17 +181,16 @@ def _carry_in_hour(
 
 
 def _why(carry: Carry) -> list[str]:
-    """Explain what is carried, a line for each period that owes."""
+    """Explain what is carried, a line for each period that has a part in it."""
     lines = []
     for period in carry.owing:
         for event_name in sorted({name for totals in carry.carried.values() for name in totals}):
-            counted, invoiced = period.counted.get(event_name, 0), period.invoiced(event_name)
+            counted = period.counted_as(event_name, with_last_hour=carry.with_last_hour)
+            invoiced = period.invoiced(event_name)
             if counted != invoiced:
                 span = period.span
                 end = format_time(span.ends_at) if span.ends_at else "now"
-                late = (
-                    f"; counted or sent after it was final: {', '.join(period.late_hours)}" if period.late_hours else ""
-                )
+                late = f"; after it was final came {', '.join(period.late_hours)}" if period.late_hours else ""
                 invoices = ", ".join(sorted(period.invoices)) or "no invoice"
                 lines.append(
                     f"{event_name} from {format_time(span.starts_at)} to {end}: {counted} counted, {invoiced} on "
@@ -339,6 +230,15 @@ def _tell(
                     "difference": dict(totals),
                 },
             )
+
+
+def settle_up(organization_id: str, span: BillingPeriod, now: datetime) -> None:
+    """Write what follows once a period is settled: the hour in which it began may have changed for the one before."""
+    for period in read_periods(organization_id):
+        is_before = period.span.subscription_id == span.subscription_id and period.span.ends_at == span.starts_at
+        if is_before and period.is_settled:
+            recount(organization_id, period, now)
+    write_balance(organization_id, now)
 
 
 def take_late(organization_id: str, window_starts: Iterable[str], now: datetime) -> None:

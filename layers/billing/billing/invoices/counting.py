@@ -39,6 +39,8 @@ def count_period(
     result = PeriodCount()
     end = until if span.ends_at is None else min(until, span.ends_at)
     begins_within = not span.is_first and span.first_hour != span.starts_at
+    if end <= span.first_hour:
+        return result  # it is yet to begin
     for hour in hours_between(organization_id, span.first_hour, ceiling(end)):
         if hour.start is None or not _is_of(hour, span):
             continue

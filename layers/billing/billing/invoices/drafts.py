@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from billing.clock import HOUR, format_time
 from billing.errors import StripeRefusedError
-from billing.invoices.closing import read_period, store_invoice
+from billing.invoices.closing import store_invoice
 from billing.invoices.counting import count_period
+from billing.invoices.storage import read_period
 from billing.metered_subscriptions import BillingPeriod
 from billing.periods import ceiling
 from billing.stripe_gateway.calls import StripeGateway

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from billing.clock import format_time
 from billing.errors import ContentionError
-from billing.invoices.closing import change_period
 from billing.invoices.counting import count_period
+from billing.invoices.storage import change_period
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
 from billing.periods import LAST_METERS, Period, ceiling
 from billing.settings import holds_active_sensors

@@ -12,14 +12,15 @@ above zero, an open period of the same customer carries it; what cannot be carri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
+from billing.invoices.boundary import bills_last_hour
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, covering
-from billing.periods import SUM_METERS, LastHour, Period, Totals, ceiling
+from billing.periods import SUM_METERS, Period, Totals, ceiling
 from billing.stripe_limits import OLDEST_USAGE
 
 # Stripe still takes an hour for so long when it is chosen to carry something.
@@ -39,6 +40,7 @@ class Carry:
     before: Period | None
     carried: Mapping[str, Totals]
     owing: Sequence[Period]
+    with_last_hour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,46 +54,6 @@ class Balance:
 def key_of(period: Period) -> PeriodKey:
     """Return a period's key."""
     return period.span.subscription_id, period.span.starts_at
-
-
-def seen_of_last_hour(period: Period) -> LastHour:
-    """Return with which period Stripe bills the hour of a boundary, where this one's invoice shows it.
-
-    Stripe's pages do not say. It matters only to what is compared: the hour is on one of two invoices.
-    """
-    if not period.is_in_units or period.span.is_trial:
-        return ""
-    for name in SUM_METERS:
-        here, following = (period.counted_as(name, with_last_hour=with_it) for with_it in (True, False))
-        if name in period.meters and here != following and period.invoiced(name) in (here, following):
-            return "here" if period.invoiced(name) == here else "next"
-    return ""
-
-
-def bills_last_hour(periods: Iterable[Period]) -> bool:
-    """Say whether Stripe bills the hour in which a period ends with that period, as far as its invoices have shown."""
-    seen = [period.last_hour_is for period in periods]
-    return seen.count("here") > seen.count("next")
-
-
-def settled_period_of(
-    periods: Sequence[Period], window_start: datetime, customer_id: str | None, subscription_id: str | None
-) -> Period | None:
-    """Return the settled period to which an hour belongs: Stripe invoices it no more.
-
-    An hour that was sent before is its customer's, any other the subscription's that sold it, if it is still known.
-    """
-    with_last_hour = bills_last_hour(periods)
-    for period in periods:
-        until = period.reaches_to(with_last_hour=with_last_hour)
-        is_in_it = until is not None and period.begins_with(with_last_hour=with_last_hour) <= window_start < until
-        if customer_id is not None:
-            is_whose = period.span.customer_id == customer_id
-        else:
-            is_whose = subscription_id in (None, period.span.subscription_id)
-        if is_in_it and is_whose and period.is_settled:
-            return period
-    return None
 
 
 def balance(
@@ -111,17 +73,28 @@ def balance(
     for customer_id in sorted({period.span.customer_id for period in periods}):
         for event_name in SUM_METERS:
             accounts = _accounts(periods, customer_id, event_name, with_last_hour=with_last_hour)
-            owed = _owed_together(accounts)
-            targets = _targets(periods, subscriptions, customer_id, event_name, now) if carries else []
             for account in accounts:
                 tell(account.newest, "too_much", event_name, max(0, -account.owed))
-                if account.owed > 0 and not targets:
-                    tell(account.newest, "not_carried", event_name, account.owed)
+            owed = _owed_together(accounts)
+            targets = _targets(periods, subscriptions, customer_id, event_name, now)
             owing = [period for account in accounts for period in account.periods]
-            _spread(plans, targets, event_name, owed, owing, now)
+            _spread(plans, targets, event_name, owed if carries else 0, owing, now)
+            carried = sum(_total(plans[target.key].carried, event_name) for target in targets)
+            if owed > carried:
+                tell(
+                    max((each.newest for each in accounts if each.owed > 0), key=_begin),
+                    "not_carried",
+                    event_name,
+                    owed - carried,
+                )
+    plans = {key: replace(plan, with_last_hour=with_last_hour) for key, plan in plans.items()}
     return Balance(
         told, [plan for plan in plans.values() if plan.carried != (plan.before.carried if plan.before else {})]
     )
+
+
+def _begin(period: Period) -> datetime:
+    return period.span.starts_at
 
 
 def _tell_of(period: Period, tell: Any, *, with_last_hour: bool) -> None:
@@ -196,6 +169,10 @@ class _Target:
     before: Period | None
     hour: datetime | None
 
+    @property
+    def key(self) -> PeriodKey:
+        return self.span.subscription_id, self.span.starts_at
+
 
 def _targets(
     periods: Sequence[Period],
@@ -204,22 +181,17 @@ def _targets(
     event_name: str,
     now: datetime,
 ) -> list[_Target]:
-    """Return what can carry a customer's meter: what waits for its invoice and carries some already, an open period.
-
-    Nothing where there is no open one.
-    """
+    """Return what can carry a customer's meter: what waits for its invoice and carries some already, an open period."""
     current = _open_period(periods, subscriptions, customer_id, event_name, now)
-    if current is None:
-        return []
     waiting = [
         _Target(period.span, period, None)
         for period in sorted(periods, key=lambda each: each.span.starts_at)
         if not period.is_settled
         and period.span.customer_id == customer_id
         and period.carried_in(event_name)
-        and key_of(period) != (current.span.subscription_id, current.span.starts_at)
+        and (current is None or key_of(period) != current.key)
     ]
-    return [*waiting, current]
+    return waiting if current is None else [*waiting, current]
 
 
 def _open_period(
@@ -266,15 +238,14 @@ def _spread(
 ) -> None:
     """Plan what each target carries of a meter: what waits for its invoice keeps a share, the open one has the rest."""
     for target in targets:
-        key = (target.span.subscription_id, target.span.starts_at)
-        plan = plans.get(key) or Carry(
+        plan = plans.get(target.key) or Carry(
             target.span, target.before, dict(target.before.carried) if target.before else {}, ()
         )
         share = owed if target.hour is not None else min(owed, _total(plan.carried, event_name))
         owed -= share
         carried = _changed(plan.carried, event_name, share, target.hour, now)
         relevant = {key_of(each): each for each in (*plan.owing, *owing)}
-        plans[key] = Carry(target.span, target.before, carried, tuple(relevant.values()))
+        plans[target.key] = Carry(target.span, target.before, carried, tuple(relevant.values()))
 
 
 def _total(carried: Mapping[str, Totals], event_name: str) -> int:

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from billing.clock import HOUR
 from billing.invoices.arrival import take_invoice
-from billing.invoices.closing import read_periods, settle_without_invoice, write_balance
+from billing.invoices.closing import settle_up, settle_without_invoice
 from billing.invoices.drafts import WAITS_AT_MOST
 from billing.invoices.holding import follow_number
 from billing.invoices.owed import key_of
+from billing.invoices.storage import read_periods
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
 from billing.periods import Period
 from billing.rate_limit import RateLimit
@@ -51,7 +52,7 @@ def sweep_periods(
 
 def _is_to_be_asked_for(period: Period | None, now: datetime) -> bool:
     """Say whether Stripe may know more of an ended period than its item: an invoice, or that its draft is final."""
-    if period is None or period.state == "open":
+    if period is None or period.state == "open" or period.is_damaged:
         return True
     return period.state == "draft" and (period.finalizes_at is None or period.finalizes_at + TIME_TO_COME <= now)
 
@@ -73,6 +74,6 @@ def _look_at(
             is_found = is_found or period.is_settled or period.state == "draft"
     if not is_found and span.ends_at + WAITS_AT_MOST <= now:
         settle_without_invoice(organization_id, span, subscription.meters, now)
-        write_balance(organization_id, now)
+        settle_up(organization_id, span, now)
     if not is_found:
         follow_number(organization_id, subscription, span, now)

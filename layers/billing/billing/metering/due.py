@@ -9,8 +9,8 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, from_unix, parse_time
 from billing.errors import UnavailableError
-from billing.invoices.closing import read_periods
-from billing.invoices.owed import settled_period_of
+from billing.invoices.boundary import settled_period_of
+from billing.invoices.storage import read_periods
 from billing.metered_subscriptions import MeteredSubscription, covering, from_text
 from billing.metering.hour import Key, Link, UsageHour
 from billing.meters import METERS

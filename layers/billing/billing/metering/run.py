@@ -16,8 +16,9 @@ from billing.invoices.closing import take_late
 from billing.metering import due, writes
 from billing.metering.hour import Declaration, Key, Late, Link, MeterEvent, Refusal, UsageHour
 from billing.metering.newest import send_newest_again
+from billing.metering.outgoing import Outgoing, in_rounds
 from billing.metering.plan import UNLINKED, meter_events, plan
-from billing.metering.sending import MeterEventSender, Outcome
+from billing.metering.sending import MeterEventSender
 from billing.metering.writes import Write
 from billing.periods import LAST_METERS
 from billing.tables.table import is_transient, is_transient_code
@@ -72,41 +73,6 @@ class RunSummary:
             "complete": self.complete,
             "last_problem": self.last_problem,
         }
-
-
-@dataclass(slots=True)
-class Outgoing:
-    """A declared hour, its events, and what became of those that were sent already."""
-
-    declaration: Declaration
-    events: Sequence[MeterEvent]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-
-    @property
-    def refusal(self) -> Refusal | None:
-        """Return why Stripe refuses the hour, naming the meter; None where it does not."""
-        first = next(iter(self.refusals.items()), None)
-        return Refusal(first[1].code, f"{first[0]}: {first[1].message}") if first else None
-
-    @property
-    def refusals(self) -> dict[str, Refusal]:
-        """Return the refusals by meter."""
-        return {name: outcome for name, outcome in self.outcomes.items() if isinstance(outcome, Refusal)}
-
-    @property
-    def is_certain(self) -> bool:
-        """Say whether no attempt without a response came before a refusal."""
-        return all(refusal.is_certain for refusal in self.refusals.values())
-
-    @property
-    def meters(self) -> frozenset[str]:
-        """Return the meters that Stripe is told of."""
-        return frozenset(event.event_name for event in self.events)
-
-    @property
-    def problem(self) -> UnavailableError | None:
-        """Return why Stripe may not have been told; None where it responded to every event."""
-        return next((outcome for outcome in self.outcomes.values() if isinstance(outcome, UnavailableError)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,25 +284,6 @@ class Run:
             if code not in ("", writes.CONDITION_FAILED) and not is_transient_code(code):
                 self._fail("DynamoDB refuses a write", update.key, RefusedError(f"DynamoDB says {code}"))
         return [not code for code in codes]
-
-
-def in_rounds(events: Sequence[tuple[MeterEvent, Outgoing]]) -> list[list[tuple[MeterEvent, Outgoing]]]:
-    """Cut events into rounds, in each of which an organisation's `last` meter stands once: what is older goes first.
-
-    The calls of a round are made side by side, and may arrive in any order.
-    """
-    rounds: list[list[tuple[MeterEvent, Outgoing]]] = []
-    earlier: Counter[tuple[str, str]] = Counter()
-    for event, outgoing in events:
-        position = 0
-        if event.event_name in LAST_METERS:
-            key = outgoing.declaration.hour.organization_id, event.event_name
-            position = earlier[key]
-            earlier[key] += 1
-        if position == len(rounds):
-            rounds.append([])
-        rounds[position].append((event, outgoing))
-    return rounds
 
 
 def _log_fields(key: Key) -> dict[str, str]:

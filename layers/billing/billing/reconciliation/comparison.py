@@ -18,7 +18,7 @@ from typing import Any
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.comparison_requests import SUMMARY_LAG
 from billing.errors import StripeNotFoundError
-from billing.invoices.closing import subscriptions_of
+from billing.invoices.storage import subscriptions_of
 from billing.invoices.sweep import TIME_TO_COME, sweep_periods
 from billing.meters import METERS
 from billing.rate_limit import RateLimit

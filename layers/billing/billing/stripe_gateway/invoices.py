@@ -13,12 +13,10 @@ from typing import Any
 
 from billing.clock import from_unix
 from billing.errors import StripeNotFoundError
+from billing.periods import FINAL_STATUSES
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meters import event_names_of
 from billing.stripe_gateway.objects import id_of
-
-# What it says of an invoice that a customer owes or has paid: its lines no longer change.
-FINAL = frozenset({"open", "paid", "uncollectible"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class StripeInvoice:
     @property
     def is_final(self) -> bool:
         """Say whether its lines bill something, and no longer change."""
-        return self.status in FINAL
+        return self.status in FINAL_STATUSES
 
     @property
     def starts_at(self) -> datetime:

@@ -12,7 +12,7 @@ from pynamodb.attributes import Attribute, BooleanAttribute, ListAttribute, Numb
 from pynamodb.constants import STRING
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from billing.clock import format_time, parse_time
+from billing.clock import format_time, from_unix, parse_time
 from billing.metered_subscriptions import BillingPeriod
 from billing.periods import InvoiceOfPeriod, LastHour, Period, State, Totals
 from billing.tables.table import Table, TimeAttribute, TotalsAttribute
@@ -132,14 +132,14 @@ def is_period_at_version(version: float | None) -> Any:
 
 
 def stored(record: PeriodRecord) -> Period:
-    """Return an item as a value; what cannot be read of it is as if it were not there.
-
-    Raises:
-        ValueError: its subscription, its customer or its start cannot be read.
-    """
+    """Return an item as a value; what cannot be read of it is as if it were not there."""
     values: Any = record.attribute_values
-    if record.stripe_subscription_id is None or record.stripe_customer_id is None or record.starts_at is None:
-        raise ValueError(f"The period {record.period} of {record.organization_id} is damaged")
+    subscription_id, _, start = record.period.partition(" ")
+    try:
+        starts_at = record.starts_at or parse_time(start)
+    except ValueError:
+        starts_at = from_unix(0)
+    is_whole = None not in (record.stripe_subscription_id, record.stripe_customer_id, record.starts_at, record.state)
     state = record.state if record.state in get_args(State) else "open"
     last_hour_is = record.last_hour_is if record.last_hour_is in get_args(LastHour) else ""
     names = ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
@@ -148,9 +148,9 @@ def stored(record: PeriodRecord) -> Period:
     texts: dict[str, Any] = {name: tuple(values.get(name) or ()) for name in lists}
     return Period(
         span=BillingPeriod(
-            record.stripe_subscription_id,
-            record.stripe_customer_id,
-            record.starts_at,
+            record.stripe_subscription_id or subscription_id,
+            record.stripe_customer_id or "",
+            starts_at,
             record.ends_at,
             is_first=bool(record.is_first),
             is_last=bool(record.is_last),
@@ -158,8 +158,16 @@ def stored(record: PeriodRecord) -> Period:
         ),
         state=cast(State, state),
         version=None if record.version is None else int(record.version),
-        finalizes_at=parse_time(record.finalizes_at) if record.finalizes_at else None,
+        finalizes_at=_time(record.finalizes_at),
+        is_damaged=bool(record.damaged) or not is_whole or record.state != state,
         last_hour_is=cast(LastHour, last_hour_is),
         **texts,
         **totals,
     )
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        return None

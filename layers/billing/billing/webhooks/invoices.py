@@ -8,8 +8,8 @@ from typing import Any
 from billing import clock
 from billing.clock import from_unix
 from billing.invoices.arrival import period_at, period_of_invoice, take_invoice
-from billing.invoices.closing import read_period, subscriptions_of
 from billing.invoices.drafts import hold_draft_until, waits_until
+from billing.invoices.storage import read_period, subscriptions_of
 from billing.metered_subscriptions import MeteredSubscription
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.invoices import StripeInvoice, retrieve_invoice
