@@ -45,15 +45,7 @@ def _periods(organization_id: str | None) -> Iterator[dict[str, Any]]:
     found = set()
     for record in PeriodRecord.scan() if organization_id is None else periods_of(organization_id):
         found.add(record.period)
-        try:
-            yield _values(record.organization_id, stored(record))
-        except ValueError:
-            yield {
-                "organization_id": record.organization_id,
-                "period": record.period,
-                "state": "damaged",
-                "told": {"damaged": {}},
-            }
+        yield _values(record.organization_id, stored(record))
     for subscription in subscriptions_of(organization_id) if organization_id is not None else ():
         for span in subscription.periods():
             if span.starts_at <= clock.utc_now() and period_key(span.subscription_id, span.starts_at) not in found:
@@ -64,6 +56,8 @@ def _values(organization_id: str, period: Period) -> dict[str, Any]:
     span = period.span
     names = {*period.meters, *period.counted, *(name for carried in period.carried.values() for name in carried)}
     told: dict[str, dict[str, int | None]] = {code: dict(totals) for code, totals in period.told.items()}
+    if period.is_damaged:
+        told["damaged"] = {}
     if period.missing:
         told[MISSING] = dict.fromkeys(period.missing)
     return {
@@ -73,7 +67,7 @@ def _values(organization_id: str, period: Period) -> dict[str, Any]:
         "starts_at": format_time(span.starts_at),
         "ends_at": format_time(span.ends_at) if span.ends_at else None,
         "is_trial": span.is_trial,
-        "state": period.state,
+        "state": "damaged" if period.is_damaged else period.state,
         "finalizes_at": format_time(period.finalizes_at) if period.finalizes_at else None,
         "meters": {
             meter.event_name: {
@@ -104,8 +98,6 @@ def _count_what_is_open(values: dict[str, Any]) -> None:
 def _shown(values: dict[str, Any]) -> RenderableType:
     """Return a period as a heading and a row a meter; whatever the width, everything is there whole."""
     state = Text(f"{values['state']}{', trial' if values.get('is_trial') else ''}", style=COLOURS[values["state"]])
-    if values["state"] == "damaged":
-        return Group(Text.assemble((values["organization_id"], "bold"), f"  {values['period']}  ", state), "")
     until = values["ends_at"] or "…"
     heading = Text.assemble((values["organization_id"], "bold"), f"  {values['starts_at']} – {until}  ", state)
     table = Table(

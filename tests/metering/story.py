@@ -231,8 +231,11 @@ class Story:
             differing, due, drift = differences(self.stack, self.items()), self.due(), self._compared()
             if not drift["made_due"] or repairs == MOST_RECOVERIES:
                 return Ending(differing, due, drift, recovery_runs, repairs, calls)
-            self.run()
             repairs += 1
+            for _ in range(MOST_RECOVERIES):
+                if self.due():
+                    self.stack.advance(hours=1)
+                    self.run()
 
     # --- what came of it
 

@@ -12,7 +12,7 @@ from pynamodb.transactions import TransactWrite
 from billing.clock import format_time, parse_time
 from billing.errors import ContentionError
 from billing.invoices.boundary import seen_of_last_hour
-from billing.invoices.counting import count_period
+from billing.invoices.counting import MOST_LATE_HOURS, count_period
 from billing.invoices.owed import CODES_OF_DIFFERENCES, Carry, PeriodKey, balance, key_of
 from billing.invoices.storage import ATTEMPTS, change_period, period_actions, read_periods, subscriptions_of
 from billing.metered_subscriptions import BillingPeriod
@@ -85,11 +85,14 @@ def settle_without_invoice(organization_id: str, span: BillingPeriod, meters: It
     return change_period(organization_id, span, now, change)
 
 
-def recount(organization_id: str, period: Period, now: datetime) -> Period:
-    """Count a settled period's hours anew, because one of them has changed."""
+def recount(organization_id: str, period: Period, now: datetime, late_hours: Iterable[str] = ()) -> Period:
+    """Count a settled period's hours anew, because one of them has changed: `late_hours`, after it was settled."""
 
-    def change(period: Period) -> Period:
-        return _counted(organization_id, period, now, None) if period.is_settled else period
+    def change(current: Period) -> Period:
+        if not current.is_settled:
+            return current
+        late = tuple(sorted({*current.late_hours, *late_hours})[-MOST_LATE_HOURS:])
+        return _counted(organization_id, replace(current, late_hours=late), now, None)
 
     return change_period(organization_id, period.span, now, change)
 
@@ -246,11 +249,14 @@ def take_late(organization_id: str, window_starts: Iterable[str], now: datetime)
 
     The hours can then be settled, if they still count what they did before this call.
     """
-    hours = [parse_time(window_start) for window_start in window_starts]
+    hours = {window_start: parse_time(window_start) for window_start in window_starts}
     for period in read_periods(organization_id):
         until = period.reaches_to(with_last_hour=True)
-        if period.is_settled and any(
-            period.span.first_hour <= hour and (until is None or hour < until) for hour in hours
-        ):
-            recount(organization_id, period, now)
+        inside = [
+            window_start
+            for window_start, hour in hours.items()
+            if period.span.first_hour <= hour and (until is None or hour < until)
+        ]
+        if period.is_settled and inside:
+            recount(organization_id, period, now, inside)
     write_balance(organization_id, now)
