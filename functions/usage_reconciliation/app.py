@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from billing import telemetry
-from billing.reconciliation.invocation import carry_out, process_messages
 from billing.comparison_requests import enqueue, read_request
+from billing.reconciliation.invocation import carry_out, process_messages
 from billing.settings import reconciliation_queue_url
 from billing.time_limit import may_continue
 

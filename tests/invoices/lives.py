@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from billing import clock, record_active_sensors, record_readings
 from billing.clock import HOUR, from_unix, hour_of
-from billing.errors import UnavailableError
+from billing.tables.table import is_transient
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
@@ -61,16 +60,23 @@ class Life:
             self.stack.simulator.clock.set(step)
             if webhooks:
                 self._deliver()
-            with suppress(UnavailableError):  # Stripe may be down: the next one comes anyway
+            try:
                 if runs and step == next_run:
                     self.stack.meter()
                 if runs and step == comparison:
                     self.stack.reconcile()
+            except Exception as error:
+                # The next one comes anyway.
+                if not is_transient(error):
+                    raise
 
     def _deliver(self) -> None:
         """Deliver what waits; what fails is delivered again with the next, as Stripe does for three days."""
-        waiting = [*self.failed, *self.stack.simulator.webhooks.take()]
-        self.failed = [each for each in waiting if self.stack.deliver(each).status != 200]
+        self.failed += self.stack.simulator.webhooks.take()
+        for delivery in tuple(self.failed):
+            # One at which the process dies stays among them.
+            if self.stack.deliver(delivery).status == 200:
+                self.failed.remove(delivery)
 
     def count_hourly(self, number: int, hours: int, *, runs: bool = True, webhooks: bool = True) -> None:
         """Count readings in the middle of some hours, one after the other."""
