@@ -14,8 +14,6 @@ from tests.support.calls import Call, Calls, Crash, hook
 from tests.support.faults import CrashAfter, CrashBefore, Failing, InConflict, NoResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from programs.local.stack import Stack
 
 FAULTS = (CrashBefore(), CrashAfter(), NoResponse(has_effect=True), Failing(), InConflict())
@@ -25,7 +23,7 @@ SAMPLED = range(5, MOST_CALLS, 37)
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     monkeypatch.setattr(ledger, "CLAIM_SECONDS", 0)
     return hook(monkeypatch)
 

@@ -136,7 +136,9 @@ class Run:
         self.summary.last_problem = str(error) if isinstance(error, BillingError) else type(error).__name__
 
     def _read(self, keys: Sequence[Key]) -> tuple[list[UsageHour], dict[str, Link]]:
-        hours = [hour for part in self.executor.map(due.read_due, batches(keys, due.READ_BATCH)) for hour in part]
+        parts = self.executor.map(due.read_due, batches(keys, due.READ_BATCH))
+        # Oldest first: DynamoDB returns a batch in any order.
+        hours = sorted((hour for part in parts for hour in part), key=lambda hour: hour.window_start)
         organization_ids = sorted({hour.organization_id for hour in hours})
         links: dict[str, Link] = {}
         for part in self.executor.map(due.read_links, batches(organization_ids, due.READ_BATCH)):

@@ -1,0 +1,96 @@
+"""What invoices promise, and for each a change of the code that breaks it."""
+
+from __future__ import annotations
+
+from programs.mutants.mutant import LAYER, Mutant
+
+INVOICES = f"{LAYER}/invoices"
+TESTS = "tests/invoices"
+TABLE = f"{TESTS}/test_table.py"
+
+MUTANTS = (
+    Mutant(
+        "a draft waits for the run of the hour in which its period ends",
+        f"{INVOICES}/drafts.py",
+        "WAITS_FOR = timedelta(minutes=90)",
+        "WAITS_FOR = timedelta(minutes=3)",
+        f"{TESTS}/test_drafts.py",
+    ),
+    Mutant(
+        "a draft waits longer while hours are due",
+        f"{INVOICES}/drafts.py",
+        "    if not due:\n",
+        "    if due:\n",
+        f"{TESTS}/test_drafts.py",
+    ),
+    Mutant(
+        "the account's own grace period is not shortened",
+        f"{LAYER}/webhooks/invoices.py",
+        "if is_held or finalizes_at >= until or",
+        "if is_held or",
+        f"{TESTS}/test_drafts.py -k grace",
+    ),
+    Mutant(
+        "what one invoice lacks is on the next",
+        f"{INVOICES}/owed.py",
+        "owed if carries else 0, owing",
+        "0, owing",
+        f"{TABLE} -k runs_down",
+    ),
+    Mutant(
+        "what is only to be told is not carried",
+        f"{INVOICES}/owed.py",
+        "owed if carries else 0, owing",
+        "owed, owing",
+        f"{TESTS}/test_owed.py -k told",
+    ),
+    Mutant(
+        "nothing is carried while a period cannot be read",
+        f"{INVOICES}/closing.py",
+        "if any(period.is_damaged for period in periods):",
+        "if not periods:",
+        f"{TESTS}/test_owed.py -k cannot_be_read",
+    ),
+    Mutant(
+        "the invoices show with which period Stripe bills the hour of a boundary",
+        f"{INVOICES}/boundary.py",
+        'return seen.count("here") > seen.count("next")',
+        "return bool(seen) and False",
+        f"{TABLE} -k every_hour_around",
+    ),
+    Mutant(
+        "usage of a subscription that was ended at once is told",
+        f"{INVOICES}/owed.py",
+        'tell(period, "not_invoiced", event_name, difference)',
+        'tell(period, "not_invoiced", event_name, 0)',
+        f"{TABLE} -k end_at_once",
+    ),
+    Mutant(
+        "a number holds only where that is set",
+        f"{INVOICES}/holding.py",
+        "if holds_active_sensors() and not ended.is_last:",
+        "if not ended.is_last:",
+        f"{TABLE} -k recorded_once",
+    ),
+    Mutant(
+        "the newest number follows an older one",
+        f"{LAYER}/metering/newest.py",
+        "    if start >= hour_of(now) - HOUR:\n",
+        "    if start <= now:\n",
+        "tests/metering/test_newest.py",
+    ),
+    Mutant(
+        "hours are sent oldest first",
+        f"{LAYER}/metering/run.py",
+        "key=lambda hour: hour.window_start)",
+        "key=lambda hour: hour.organization_id)",
+        "tests/metering/test_newest.py -k outage",
+    ),
+    Mutant(
+        "hours of one organisation are sent in their order",
+        f"{LAYER}/metering/outgoing.py",
+        "            earlier[key] += 1\n",
+        "            earlier[key] += 0\n",
+        "tests/metering/test_newest.py -k round",
+    ),
+)
