@@ -51,7 +51,9 @@ GRANTED: dict[str, dict[str, set[str]]] = {
     },
     "UsageReconciliationFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:Scan"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:Scan", "dynamodb:UpdateItem"},
+        "SubscriptionsTable/index/by_customer": {"dynamodb:Query"},
+        "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "PeriodsTable": WRITE_PERIODS,
         "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},

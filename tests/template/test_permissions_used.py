@@ -22,6 +22,8 @@ from botocore.httpsession import URLLib3Session
 from billing import clock, record_active_sensors, record_readings
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.stripe_secrets import secrets_reader
+from billing.tables.customers import CustomerRecord
+from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.servers import EVENTS, LOCAL_ENVIRONMENT, make_subscribed_organization
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
 from tests.template.permissions import CONSUME, GRANTED
@@ -245,6 +247,9 @@ def test_the_reconciliation_may_do_what_it_does(
     # Webhooks that never came: the comparison finds the invoice, and what it lacks.
     monkeypatch.delenv("RECONCILIATION_QUEUE_URL")
     end_a_period(stack, stack.meter, late=2, webhooks=False)
+    # Nor is it known any more whose the customer is.
+    SubscriptionRecord("org-month").update_if([SubscriptionRecord.customers_claimed.remove()])
+    CustomerRecord(str(stack.record("org-month").stripe_customer_id)).delete()
     stack.reconcile()
 
     assert recorder.calls["UsageReconciliationFunction"] == allowed("UsageReconciliationFunction")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,11 +86,8 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
 
 def _states(organization_id: str) -> dict[tuple[str, datetime], Period]:
     """Return the organisation's periods that have an item, but for damaged ones."""
-    periods = []
-    for record in periods_of(organization_id):
-        with contextlib.suppress(ValueError):
-            periods.append(stored(record))
-    return {(period.span.subscription_id, period.span.starts_at): period for period in periods}
+    periods = (stored(record) for record in periods_of(organization_id))
+    return {(each.span.subscription_id, each.span.starts_at): each for each in periods if not each.is_damaged}
 
 
 def _period(
