@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from billing.clock import HOUR, hour_of, parse_time
+from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import ContentionError
 from billing.metered_subscriptions import covering
 from billing.periods import LAST_METERS
@@ -38,9 +38,15 @@ def send_newest_again(organization_id: str, window_start: str, now: datetime) ->
 
 def _newest_after(organization_id: str, start: datetime, now: datetime) -> UsageRecord | None:
     """Return the newest hour of the same period that has a number; None where there is no newer one."""
+    hours = [
+        hour
+        for hour in hours_between(organization_id, start + HOUR, hour_of(now) + HOUR)
+        if hour.start is not None and any(hour.own_total(name) for name in LAST_METERS)
+    ]
+    if not hours:
+        return None
     record = SubscriptionRecord.of(organization_id, consistent=True)
     subscription = covering((record.metered_subscriptions if record is not None else None) or (), start)
     period = subscription.period_of(start) if subscription is not None else None
-    until = (period.hours_until if period is not None else None) or now + HOUR
-    hours = list(hours_between(organization_id, start + HOUR, min(until, now + HOUR)))
-    return next((hour for hour in reversed(hours) if any(hour.own_total(name) for name in LAST_METERS)), None)
+    until = period.hours_until if period is not None else None
+    return next((hour for hour in reversed(hours) if until is None or hour.window_start < format_time(until)), None)
