@@ -15,10 +15,10 @@ from rich.text import Text
 from billing import clock
 from billing.clock import format_time
 from billing.invoices.counting import count_period
-from billing.invoices.storage import subscriptions_of
 from billing.meters import METERS
 from billing.periods import Period
 from billing.tables.periods import PeriodRecord, period_key, periods_of, stored
+from billing.tables.subscriptions import subscriptions_of
 from operations.session import session_of
 
 COLOURS = {"open": "cyan", "draft": "yellow", "closed": "green", "not_invoiced": "red", "damaged": "magenta"}
@@ -46,9 +46,9 @@ def _periods(organization_id: str | None) -> Iterator[dict[str, Any]]:
     for record in PeriodRecord.scan() if organization_id is None else periods_of(organization_id):
         found.add(record.period)
         yield _values(record.organization_id, stored(record))
-    for subscription in subscriptions_of(organization_id) if organization_id is not None else ():
+    for subscription in subscriptions_of(organization_id, consistent=True) if organization_id is not None else ():
         for span in subscription.periods():
-            if span.starts_at <= clock.utc_now() and period_key(span.subscription_id, span.starts_at) not in found:
+            if span.starts_at <= clock.utc_now() and period_key(*span.key) not in found:
                 yield _values(organization_id or "", Period(span, meters=subscription.meters))
 
 

@@ -7,6 +7,22 @@ CONSUME = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 # What a period and its invoices are written with, and what is carried from one into another.
 WRITE_PERIODS = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"}
 
+# What a run does, in the scheduled function or in a worker.
+SEND_USAGE = {
+    "StripeSecret": {"secretsmanager:GetSecretValue"},
+    "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
+    "UsageTable": {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "dynamodb:PartiQLUpdate",
+    },
+    "UsageTable/index/due": {"dynamodb:Query"},
+    "PeriodsTable": WRITE_PERIODS,
+    "PeriodsTable/index/drafts": {"dynamodb:Query"},
+}
+
 GRANTED: dict[str, dict[str, set[str]]] = {
     "StripeWebhookFunction": {
         "StripeSecret": {"secretsmanager:GetSecretValue"},
@@ -19,34 +35,12 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "ReconciliationQueue": {"sqs:SendMessage"},
     },
     "UsageMeteringFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {
-            "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
-            "dynamodb:Query",
-            "dynamodb:UpdateItem",
-            "dynamodb:PartiQLUpdate",
-        },
-        "UsageTable/index/due": {"dynamodb:Query"},
-        "PeriodsTable": WRITE_PERIODS,
-        "PeriodsTable/index/drafts": {"dynamodb:Query"},
+        **SEND_USAGE,
         "UsageMeteringQueue": {"sqs:SendMessage"},
         "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
     },
     "UsageMeteringWorkerFunction": {
-        "StripeSecret": {"secretsmanager:GetSecretValue"},
-        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem"},
-        "UsageTable": {
-            "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
-            "dynamodb:Query",
-            "dynamodb:UpdateItem",
-            "dynamodb:PartiQLUpdate",
-        },
-        "UsageTable/index/due": {"dynamodb:Query"},
-        "PeriodsTable": WRITE_PERIODS,
-        "PeriodsTable/index/drafts": {"dynamodb:Query"},
+        **SEND_USAGE,
         "UsageMeteringQueue": {"sqs:SendMessage", *CONSUME},
     },
     "UsageReconciliationFunction": {

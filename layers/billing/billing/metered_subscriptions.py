@@ -10,6 +10,9 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 
+PeriodKey = tuple[str, datetime]
+"""A subscription's id and a period's start."""
+
 
 @dataclass(frozen=True, slots=True)
 class BillingPeriod:
@@ -26,6 +29,11 @@ class BillingPeriod:
     is_first: bool = False
     is_last: bool = False
     is_trial: bool = False
+
+    @property
+    def key(self) -> PeriodKey:
+        """Return what tells it from every other period of an organisation."""
+        return self.subscription_id, self.starts_at
 
     @property
     def first_hour(self) -> datetime:

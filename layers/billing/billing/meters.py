@@ -25,3 +25,5 @@ METERS = (
     Meter("active_sensors", "last", "Active sensors"),
     Meter("temperature_readings", "sum", "Temperature readings"),
 )
+SUM_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "sum")
+LAST_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "last")

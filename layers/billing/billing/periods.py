@@ -9,13 +9,10 @@ from typing import Literal
 
 from billing.clock import HOUR, hour_of
 from billing.metered_subscriptions import BillingPeriod
-from billing.meters import METERS
+from billing.meters import SUM_METERS
 
 Totals = Mapping[str, int]
 """A whole number by the event name of a meter."""
-
-SUM_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "sum")
-LAST_METERS = tuple(meter.event_name for meter in METERS if meter.formula == "last")
 
 State = Literal["open", "draft", "closed", "not_invoiced"]
 LastHour = Literal["", "here", "next"]
@@ -100,7 +97,7 @@ class Period:
 
     def carried_in(self, event_name: str) -> int:
         """Return what earlier periods owe of a meter and this one bills."""
-        return sum(totals.get(event_name, 0) for totals in self.carried.values())
+        return total_of(self.carried, event_name)
 
     def counted_as(self, event_name: str, *, with_last_hour: bool) -> int:
         """Return what it counts of a meter, with the hour in which it ends or with that in which it begins."""
@@ -121,6 +118,11 @@ class Period:
     def begins_with(self, *, with_last_hour: bool) -> datetime:
         """Return the start of its first hour."""
         return ceiling(self.span.starts_at) if with_last_hour and not self.span.is_first else self.span.first_hour
+
+
+def total_of(carried: Mapping[str, Totals], event_name: str) -> int:
+    """Return what hours carry of a meter, together."""
+    return sum(totals.get(event_name, 0) for totals in carried.values())
 
 
 def ceiling(moment: datetime) -> datetime:

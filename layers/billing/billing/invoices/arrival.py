@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from billing.invoices.closing import settle_up, store_invoice
+from billing.invoices.counting import count_period
 from billing.invoices.holding import follow_number
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
 from billing.periods import Period
@@ -28,9 +29,7 @@ def period_of_invoice(subscription: MeteredSubscription, invoice: StripeInvoice)
     span = period_at(subscription, invoice.starts_at)
     if span is not None:
         return span
-    return BillingPeriod(
-        subscription.subscription_id, invoice.customer_id, invoice.starts_at, invoice.ends_at, is_last=False
-    )
+    return BillingPeriod(subscription.subscription_id, invoice.customer_id, invoice.starts_at, invoice.ends_at)
 
 
 def take_invoice(
@@ -44,6 +43,7 @@ def take_invoice(
     period = store_invoice(organization_id, span, invoice, subscription.meters, now)
     if period.is_settled:
         settle_up(organization_id, span, now)
-    if period.state == "draft" or period.is_settled:
-        follow_number(organization_id, subscription, span, now)
+        follow_number(organization_id, subscription, span, period.counted, now)
+    elif period.state == "draft":
+        follow_number(organization_id, subscription, span, count_period(organization_id, span, now).counted, now)
     return period

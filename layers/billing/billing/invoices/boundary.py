@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from billing.periods import SUM_METERS, LastHour, Period
+from billing.meters import SUM_METERS
+from billing.periods import LastHour, Period
 
 
 def seen_of_last_hour(period: Period) -> LastHour:

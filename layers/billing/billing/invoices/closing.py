@@ -13,13 +13,14 @@ from billing.clock import format_time, parse_time
 from billing.errors import ContentionError
 from billing.invoices.boundary import seen_of_last_hour
 from billing.invoices.counting import MOST_LATE_HOURS, count_period
-from billing.invoices.owed import CODES_OF_DIFFERENCES, Carry, PeriodKey, balance, key_of
-from billing.invoices.storage import ATTEMPTS, change_period, period_actions, read_periods, subscriptions_of
-from billing.metered_subscriptions import BillingPeriod
+from billing.invoices.owed import CODES_OF_DIFFERENCES, Carry, balance
+from billing.invoices.storage import ATTEMPTS, change_period, log_fields, period_actions, read_periods
+from billing.metered_subscriptions import BillingPeriod, PeriodKey
 from billing.periods import InvoiceOfPeriod, Period, State, Totals
 from billing.settings import carries_late_usage
 from billing.stripe_gateway.invoices import StripeInvoice
 from billing.tables.periods import PeriodRecord, is_period_at_version, period_key
+from billing.tables.subscriptions import subscriptions_of
 from billing.tables.table import connection, is_overtaken
 from billing.tables.usage import UsageRecord, carrying_actions, is_at_version
 from billing.telemetry import count, logger
@@ -35,10 +36,11 @@ def store_invoice(
 
     `meters` are those that the subscription sells now; what the lines bill it has sold as well.
     """
+    # Several lines of a meter, be it for tiers, prices or parts of a period, bill it together.
     quantities: dict[str, int] = {}
     for line in invoice.lines:
         if span.starts_at <= line.starts_at and (span.ends_at is None or line.starts_at < span.ends_at):
-            quantities[line.event_name] = _billed(line.event_name, quantities, line.quantity)
+            quantities[line.event_name] = quantities.get(line.event_name, 0) + line.quantity
     entry = InvoiceOfPeriod(
         invoice.status,
         quantities,
@@ -55,11 +57,6 @@ def store_invoice(
         return _counted(organization_id, after, now, invoice.finalized_at) if after.is_settled else after
 
     return change_period(organization_id, span, now, change)
-
-
-def _billed(event_name: str, quantities: Mapping[str, int], quantity: int) -> int:
-    """Return what the lines of a meter bill together: several tiers, prices, or parts of a period."""
-    return quantities.get(event_name, 0) + quantity
 
 
 def _state(state: State, invoices: Mapping[str, InvoiceOfPeriod]) -> State:
@@ -119,15 +116,15 @@ def write_balance(organization_id: str, now: datetime) -> None:
     """
     for _ in range(ATTEMPTS):
         # What carries is read first: see the package's docstring.
-        versions = {key_of(period): period.version for period in read_periods(organization_id)}
+        versions = {period.span.key: period.version for period in read_periods(organization_id)}
         periods = [
-            replace(period, version=versions.get(key_of(period))) if not period.is_settled else period
+            replace(period, version=versions.get(period.span.key)) if not period.is_settled else period
             for period in read_periods(organization_id)
         ]
         if any(period.is_damaged for period in periods):
             # What cannot be read may be what was invoiced: whoever carried it would bill it twice.
             return
-        subscriptions = subscriptions_of(organization_id)
+        subscriptions = subscriptions_of(organization_id, consistent=True)
         result = balance(periods, subscriptions, now, carries=carries_late_usage())
         if all(_carry(organization_id, carry, now) for carry in result.carries):
             _tell(organization_id, periods, result.told, now)
@@ -145,7 +142,7 @@ def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
     try:
         with TransactWrite(connection=connection()) as transaction:
             transaction.update(
-                PeriodRecord(organization_id, period_key(carry.span.subscription_id, carry.span.starts_at)),
+                PeriodRecord(organization_id, period_key(*carry.span.key)),
                 actions=period_actions(organization_id, before, after, now),
                 condition=is_period_at_version(before.version),
             )
@@ -153,7 +150,7 @@ def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
                 transaction.condition_check(
                     PeriodRecord,
                     organization_id,
-                    period_key(owing.span.subscription_id, owing.span.starts_at),
+                    period_key(*owing.span.key),
                     condition=is_period_at_version(owing.version),
                 )
             for window_start, totals in changed.items():
@@ -171,10 +168,7 @@ def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
 def _carry_in_hour(
     transaction: TransactWrite, organization_id: str, window_start: str, totals: Totals, customer_id: str
 ) -> None:
-    try:
-        hour = UsageRecord.get(organization_id, window_start, consistent_read=True)
-    except UsageRecord.DoesNotExist:
-        hour = UsageRecord(organization_id, window_start)
+    hour = UsageRecord.of(organization_id, window_start)
     is_its_customers = UsageRecord.reported_to.does_not_exist() | (UsageRecord.reported_to == customer_id)
     transaction.update(
         UsageRecord(organization_id, window_start),
@@ -207,7 +201,7 @@ def _tell(
 ) -> None:
     """Store what each settled period tells; what it tells anew is counted and logged."""
     for period in periods:
-        tells = told.get(key_of(period))
+        tells = told.get(period.span.key)
         if tells is None or tells == period.told:
             continue
         before = period.told
@@ -224,10 +218,8 @@ def _tell(
             count("invoices_differing" if is_difference else "usage_not_invoiced", 1 if is_difference else units)
             logger.error(
                 "An invoice is not what was counted" if is_difference else "Usage is on no invoice",
-                extra={
-                    "organization_id": organization_id,
-                    "stripe_subscription_id": period.span.subscription_id,
-                    "period": format_time(period.span.starts_at),
+                extra=log_fields(organization_id, period.span)
+                | {
                     "stripe_invoice_ids": sorted(period.invoices),
                     "code": code,
                     "difference": dict(totals),

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from billing.clock import HOUR
 from billing.metered_subscriptions import BillingPeriod
-from billing.periods import LAST_METERS, SUM_METERS, ceiling
+from billing.meters import LAST_METERS, SUM_METERS
+from billing.periods import ceiling
 from billing.tables.usage import UsageRecord, hours_between
 
 # How many late hours an item names.

@@ -12,7 +12,7 @@ from billing.clock import HOUR, format_time
 from billing.errors import StripeRefusedError
 from billing.invoices.closing import store_invoice
 from billing.invoices.counting import count_period
-from billing.invoices.storage import read_period
+from billing.invoices.storage import log_fields, read_period
 from billing.metered_subscriptions import BillingPeriod
 from billing.periods import ceiling
 from billing.stripe_gateway.calls import StripeGateway
@@ -47,45 +47,43 @@ def hold_draft_until(
         count("invoices_held", dimension="refused")
         logger.error(
             "Stripe no longer lets an invoice wait for its usage",
-            extra=_fields(organization_id, span) | {"stripe_invoice_id": invoice_id, "reason": str(error)},
+            extra=log_fields(organization_id, span) | {"stripe_invoice_id": invoice_id, "reason": str(error)},
         )
         return retrieve_invoice(gateway, invoice_id)
 
 
 def look_at_drafts(
     shards: Sequence[int], gateway: StripeGateway, now: datetime, may_continue: Callable[[], bool]
-) -> int:
-    """Let those drafts wait longer whose period has hours that are still due; return how many.
+) -> None:
+    """Let those drafts wait longer whose period has hours that are still due.
 
     Only drafts that are made final before the next run looks. One that fails is logged, and stops no other.
     """
-    held = 0
     for shard in shards:
         for organization_id, period in drafts_in(shard, now, now + UNTIL_NEXT_LOOK):
             if not may_continue():
-                return held
+                return
             try:
-                held += _wait_for_due_hours(organization_id, period, gateway, now)
+                _wait_for_due_hours(organization_id, period, gateway, now)
             except Exception as error:
                 count("invoices_held", dimension="failed")
                 fields = {"organization_id": organization_id, "period": period} | described(error)
                 logger.error("A draft invoice could not be looked at", extra=fields)
-    return held
 
 
-def _wait_for_due_hours(organization_id: str, key: str, gateway: StripeGateway, now: datetime) -> bool:
+def _wait_for_due_hours(organization_id: str, key: str, gateway: StripeGateway, now: datetime) -> None:
     period = read_period(organization_id, key)
     if period is None or period.state != "draft" or period.finalizes_at is None or period.span.ends_at is None:
-        return False
+        return
     due = count_period(organization_id, period.span, now).due
     if not due:
-        return False
+        return
     until = min(period.finalizes_at + WAITS_LONGER_BY, period.span.ends_at + WAITS_AT_MOST)
-    fields = _fields(organization_id, period.span) | {"hours_due": len(due), "oldest": due[0]}
+    fields = log_fields(organization_id, period.span) | {"hours_due": len(due), "oldest": due[0]}
     if until <= period.finalizes_at:
         count("invoices_held", dimension="no_longer")
         logger.error("An invoice waited 72 hours for its usage and is made final without it", extra=fields)
-        return False
+        return
     for invoice_id, invoice in period.invoices.items():
         if invoice.closes and invoice.status == "draft":
             held = hold_draft_until(organization_id, period.span, invoice_id, gateway, until)
@@ -93,12 +91,3 @@ def _wait_for_due_hours(organization_id: str, key: str, gateway: StripeGateway, 
                 store_invoice(organization_id, period.span, held, period.meters, now)
     count("invoices_held", dimension="waiting")
     logger.error("An invoice waits for hours that are due", extra=fields | {"until": format_time(until)})
-    return True
-
-
-def _fields(organization_id: str, span: BillingPeriod) -> dict[str, str]:
-    return {
-        "organization_id": organization_id,
-        "stripe_subscription_id": span.subscription_id,
-        "period": format_time(span.starts_at),
-    }

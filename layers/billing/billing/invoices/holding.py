@@ -12,9 +12,10 @@ from datetime import datetime
 from billing.clock import format_time
 from billing.errors import ContentionError
 from billing.invoices.counting import count_period
-from billing.invoices.storage import change_period
+from billing.invoices.storage import change_period, log_fields
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
-from billing.periods import LAST_METERS, Period, ceiling
+from billing.meters import LAST_METERS
+from billing.periods import Period, Totals, ceiling
 from billing.settings import holds_active_sensors
 from billing.tables.usage import UsageRecord, hold_in_hour
 from billing.telemetry import count, logger
@@ -22,12 +23,13 @@ from billing.telemetry import count, logger
 ATTEMPTS = 5
 
 
-def follow_number(organization_id: str, subscription: MeteredSubscription, ended: BillingPeriod, now: datetime) -> None:
-    """Look at a period that has ended, and at the one that begins with its end.
+def follow_number(
+    organization_id: str, subscription: MeteredSubscription, ended: BillingPeriod, counted: Totals, now: datetime
+) -> None:
+    """Look at a period that has ended with what it `counted`, and at the one that begins with its end.
 
     What is missing in the first is told; what is to hold in the second is written.
     """
-    counted = count_period(organization_id, ended, now).counted
     missing = [name for name in LAST_METERS if name in subscription.meters and name not in counted]
     before = subscription.period_before(ended)
     if missing and before is not None:
@@ -54,12 +56,7 @@ def _tell_missing(organization_id: str, span: BillingPeriod, missing: tuple[str,
         count("numbers_missing", len(missing))
         logger.error(
             "A billing period ended without a number that the one before had: Stripe bills nothing for it",
-            extra={
-                "organization_id": organization_id,
-                "stripe_subscription_id": span.subscription_id,
-                "period": format_time(span.starts_at),
-                "meters": list(missing),
-            },
+            extra=log_fields(organization_id, span) | {"meters": list(missing)},
         )
 
 
@@ -74,10 +71,7 @@ def _hold(organization_id: str, span: BillingPeriod, numbers: dict[str, int], no
         if name in LAST_METERS
     }
     for _ in range(ATTEMPTS):
-        try:
-            record = UsageRecord.get(organization_id, format_time(hour), consistent_read=True)
-        except UsageRecord.DoesNotExist:
-            record = UsageRecord(organization_id, format_time(hour))
+        record = UsageRecord.of(organization_id, format_time(hour))
         if not numbers or record.held == numbers or hold_in_hour(record, numbers):
             return
     raise ContentionError(f"The hour {format_time(hour)} of {organization_id} was being written by others")

@@ -19,17 +19,14 @@ from typing import Any
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.invoices.boundary import bills_last_hour
-from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, covering
-from billing.periods import SUM_METERS, Period, Totals, ceiling
+from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, PeriodKey, covering
+from billing.meters import SUM_METERS
+from billing.periods import Period, Totals, ceiling, total_of
 from billing.stripe_limits import OLDEST_USAGE
 
 # Stripe still takes an hour for so long when it is chosen to carry something.
 TIME_TO_SEND = 2 * HOUR
 CODES_OF_DIFFERENCES = ("too_much", "late_number", "not_in_units")
-CODES_OF_LOSSES = ("not_invoiced", "not_carried")
-
-PeriodKey = tuple[str, datetime]
-"""A subscription's id and a period's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +48,16 @@ class Balance:
     carries: Sequence[Carry]
 
 
-def key_of(period: Period) -> PeriodKey:
-    """Return a period's key."""
-    return period.span.subscription_id, period.span.starts_at
-
-
 def balance(
     periods: Sequence[Period], subscriptions: Sequence[MeteredSubscription], now: datetime, *, carries: bool
 ) -> Balance:
     """Compute what each settled period tells, and what the open ones carry (nothing where not `carries`)."""
     with_last_hour = bills_last_hour(periods)
-    told: dict[PeriodKey, dict[str, dict[str, int]]] = {key_of(each): {} for each in periods if each.is_settled}
+    told: dict[PeriodKey, dict[str, dict[str, int]]] = {each.span.key: {} for each in periods if each.is_settled}
 
     def tell(period: Period, code: str, event_name: str, number: int) -> None:
         if number:
-            told[key_of(period)].setdefault(code, {})[event_name] = number
+            told[period.span.key].setdefault(code, {})[event_name] = number
 
     plans: dict[PeriodKey, Carry] = {}
     for period in periods:
@@ -79,7 +71,7 @@ def balance(
             targets = _targets(periods, subscriptions, customer_id, event_name, now)
             owing = [period for account in accounts for period in account.periods]
             _spread(plans, targets, event_name, owed if carries else 0, owing, now)
-            carried = sum(_total(plans[target.key].carried, event_name) for target in targets)
+            carried = sum(total_of(plans[target.span.key].carried, event_name) for target in targets)
             if owed > carried:
                 tell(
                     max((each.newest for each in accounts if each.owed > 0), key=_begin),
@@ -169,10 +161,6 @@ class _Target:
     before: Period | None
     hour: datetime | None
 
-    @property
-    def key(self) -> PeriodKey:
-        return self.span.subscription_id, self.span.starts_at
-
 
 def _targets(
     periods: Sequence[Period],
@@ -189,7 +177,7 @@ def _targets(
         if not period.is_settled
         and period.span.customer_id == customer_id
         and period.carried_in(event_name)
-        and (current is None or key_of(period) != current.key)
+        and (current is None or period.span.key != current.span.key)
     ]
     return waiting if current is None else [*waiting, current]
 
@@ -201,14 +189,14 @@ def _open_period(
     event_name: str,
     now: datetime,
 ) -> _Target | None:
-    stored = {key_of(period): period for period in periods}
+    stored = {period.span.key: period for period in periods}
     for subscription in subscriptions:
         if subscription.customer_id != customer_id or event_name not in subscription.meters:
             continue
         for span in subscription.periods():
             if not span.starts_at <= now or span.has_ended(now) or span.is_trial:
                 continue
-            before = stored.get((span.subscription_id, span.starts_at))
+            before = stored.get(span.key)
             hour = _hour_to_carry(span, now)
             its_subscription = covering(subscriptions, hour)
             is_its_customers = its_subscription is not None and its_subscription.customer_id == customer_id
@@ -238,18 +226,14 @@ def _spread(
 ) -> None:
     """Plan what each target carries of a meter: what waits for its invoice keeps a share, the open one has the rest."""
     for target in targets:
-        plan = plans.get(target.key) or Carry(
+        plan = plans.get(target.span.key) or Carry(
             target.span, target.before, dict(target.before.carried) if target.before else {}, ()
         )
-        share = owed if target.hour is not None else min(owed, _total(plan.carried, event_name))
+        share = owed if target.hour is not None else min(owed, total_of(plan.carried, event_name))
         owed -= share
         carried = _changed(plan.carried, event_name, share, target.hour, now)
-        relevant = {key_of(each): each for each in (*plan.owing, *owing)}
-        plans[target.key] = Carry(target.span, target.before, carried, tuple(relevant.values()))
-
-
-def _total(carried: Mapping[str, Totals], event_name: str) -> int:
-    return sum(totals.get(event_name, 0) for totals in carried.values())
+        relevant = {each.span.key: each for each in (*plan.owing, *owing)}
+        plans[target.span.key] = Carry(target.span, target.before, carried, tuple(relevant.values()))
 
 
 def _changed(
@@ -257,7 +241,7 @@ def _changed(
 ) -> dict[str, dict[str, int]]:
     """Return what the hours carry so that it is `share` together, as far as Stripe still takes a change of them."""
     result = {name: dict(totals) for name, totals in carried.items()}
-    excess = _total(carried, event_name) - share
+    excess = total_of(carried, event_name) - share
     for name in sorted(result, reverse=True):
         if parse_time(name) > now - OLDEST_USAGE and excess > 0:
             less = min(excess, result[name].get(event_name, 0))

@@ -9,20 +9,22 @@ from typing import Any
 
 from billing.clock import format_time
 from billing.errors import ContentionError
-from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
+from billing.metered_subscriptions import BillingPeriod
 from billing.periods import Period
 from billing.tables.periods import PeriodRecord, is_period_at_version, period_key, periods_of, stored
-from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import shard_of
 from billing.telemetry import count, logger
 
 ATTEMPTS = 20
 
 
-def subscriptions_of(organization_id: str) -> tuple[MeteredSubscription, ...]:
-    """Return the subscriptions that an organisation's record remembers, read consistently."""
-    record = SubscriptionRecord.of(organization_id, consistent=True)
-    return tuple((record.metered_subscriptions if record is not None else None) or ())
+def log_fields(organization_id: str, span: BillingPeriod) -> dict[str, str]:
+    """Return what a log entry about a period names it by."""
+    return {
+        "organization_id": organization_id,
+        "stripe_subscription_id": span.subscription_id,
+        "period": format_time(span.starts_at),
+    }
 
 
 def read_periods(organization_id: str) -> list[Period]:
@@ -31,8 +33,8 @@ def read_periods(organization_id: str) -> list[Period]:
     for period in periods:
         if period.is_damaged:
             count("periods_damaged")
-            fields = {"organization_id": organization_id, "period": format_time(period.span.starts_at)}
-            logger.error("A billing period is damaged: nothing is carried until it can be read", extra=fields)
+            message = "A billing period is damaged: nothing is carried until it can be read"
+            logger.error(message, extra=log_fields(organization_id, period.span))
     return periods
 
 
@@ -52,27 +54,18 @@ def change_period(
     Raises:
         ContentionError: others kept writing it.
     """
+    key = period_key(*span.key)
     for _ in range(ATTEMPTS):
-        before = _read(organization_id, span)
+        before = read_period(organization_id, key) or Period(span)
         after = change(replace(before, span=span))
         if after == before:
             return before
         after = replace(after, is_damaged=False, version=(before.version or 0) + 1)
-        if PeriodRecord(organization_id, period_key(span.subscription_id, span.starts_at)).update_if(
+        if PeriodRecord(organization_id, key).update_if(
             period_actions(organization_id, before, after, now), is_period_at_version(before.version)
         ):
             return after
     raise ContentionError(f"A period of {organization_id} was being written by others {ATTEMPTS} times")
-
-
-def _read(organization_id: str, span: BillingPeriod) -> Period:
-    try:
-        record = PeriodRecord.get(
-            organization_id, period_key(span.subscription_id, span.starts_at), consistent_read=True
-        )
-    except PeriodRecord.DoesNotExist:
-        return Period(span)
-    return stored(record)
 
 
 def period_actions(organization_id: str, before: Period, after: Period, now: datetime) -> list[Any]:

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from billing.clock import HOUR
 from billing.invoices.arrival import take_invoice
 from billing.invoices.closing import settle_up, settle_without_invoice
+from billing.invoices.counting import count_period
 from billing.invoices.drafts import WAITS_AT_MOST
 from billing.invoices.holding import follow_number
-from billing.invoices.owed import key_of
 from billing.invoices.storage import read_periods
-from billing.metered_subscriptions import BillingPeriod, MeteredSubscription
+from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, PeriodKey
 from billing.periods import Period
 from billing.rate_limit import RateLimit
 from billing.stripe_gateway.calls import StripeGateway
@@ -36,14 +36,14 @@ def sweep_periods(
 ) -> int:
     """Look at an organisation's ended periods that are not settled; return for how many Stripe was asked."""
     asked = 0
-    stored: dict[tuple[str, datetime], Period] | None = None
+    stored: dict[PeriodKey, Period] | None = None
     for subscription in subscriptions:
         for span in subscription.periods():
             if span.ends_at is None or span.ends_at + TIME_TO_COME > now:
                 continue
             if stored is None:
-                stored = {key_of(period): period for period in read_periods(organization_id)}
-            if _is_to_be_asked_for(stored.get((span.subscription_id, span.starts_at)), now):
+                stored = {period.span.key: period for period in read_periods(organization_id)}
+            if _is_to_be_asked_for(stored.get(span.key), now):
                 asked += 1
                 limit.wait(1)
                 _look_at(organization_id, subscription, span, gateway, now)
@@ -76,4 +76,4 @@ def _look_at(
         settle_without_invoice(organization_id, span, subscription.meters, now)
         settle_up(organization_id, span, now)
     if not is_found:
-        follow_number(organization_id, subscription, span, now)
+        follow_number(organization_id, subscription, span, count_period(organization_id, span, now).counted, now)

@@ -89,12 +89,8 @@ def settled_hours(hours: Iterable[UsageHour], links: Mapping[str, Link], now: da
     for organization_id, its_hours in suspects.items():
         periods = read_periods(organization_id)
         for hour in its_hours:
-            try:
-                start = parse_time(hour.window_start)
-            except ValueError:
-                continue
-            link = links.get(organization_id)
-            subscription = covering(link.subscriptions, start) if link is not None else None
+            start = parse_time(hour.window_start)
+            subscription = covering(links[organization_id].subscriptions, start)
             subscription_id = subscription.subscription_id if subscription is not None else None
             if settled_period_of(periods, start, hour.reported_to, subscription_id) is not None:
                 settled.add(hour.key)

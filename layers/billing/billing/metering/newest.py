@@ -7,12 +7,13 @@ organisation's hours in their order; where an older hour is sent after the newes
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import ContentionError
 from billing.metered_subscriptions import covering
-from billing.periods import LAST_METERS
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.meters import LAST_METERS
+from billing.tables.subscriptions import subscriptions_of
 from billing.tables.usage import UsageRecord, hours_between, make_unreported_due
 
 ATTEMPTS = 5
@@ -38,15 +39,14 @@ def send_newest_again(organization_id: str, window_start: str, now: datetime) ->
 
 def _newest_after(organization_id: str, start: datetime, now: datetime) -> UsageRecord | None:
     """Return the newest hour of the same period that has a number; None where there is no newer one."""
-    hours = [
-        hour
-        for hour in hours_between(organization_id, start + HOUR, hour_of(now) + HOUR)
-        if hour.start is not None and any(hour.own_total(name) for name in LAST_METERS)
-    ]
-    if not hours:
+    hours = hours_between(organization_id, start + HOUR, hour_of(now) + HOUR, newest_first=True)
+    counted = (hour for hour in hours if hour.start is not None and any(map(hour.own_total, LAST_METERS)))
+    newest = next(counted, None)
+    if newest is None:
         return None
-    record = SubscriptionRecord.of(organization_id, consistent=True)
-    subscription = covering((record.metered_subscriptions if record is not None else None) or (), start)
+    subscription = covering(subscriptions_of(organization_id, consistent=True), start)
     period = subscription.period_of(start) if subscription is not None else None
     until = period.hours_until if period is not None else None
-    return next((hour for hour in reversed(hours) if until is None or hour.window_start < format_time(until)), None)
+    return next(
+        (hour for hour in chain([newest], counted) if until is None or hour.window_start < format_time(until)), None
+    )

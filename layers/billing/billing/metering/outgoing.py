@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from billing.errors import UnavailableError
 from billing.metering.hour import Declaration, MeterEvent, Refusal
 from billing.metering.sending import Outcome
-from billing.periods import LAST_METERS
+from billing.meters import LAST_METERS
 
 
 @dataclass(slots=True)

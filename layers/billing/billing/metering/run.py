@@ -20,7 +20,7 @@ from billing.metering.outgoing import Outgoing, in_rounds
 from billing.metering.plan import UNLINKED, meter_events, plan
 from billing.metering.sending import MeterEventSender
 from billing.metering.writes import Write
-from billing.periods import LAST_METERS
+from billing.meters import LAST_METERS
 from billing.tables.table import is_transient, is_transient_code
 from billing.telemetry import described, logger
 

@@ -18,14 +18,13 @@ from typing import Any
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.comparison_requests import SUMMARY_LAG
 from billing.errors import StripeNotFoundError
-from billing.invoices.storage import subscriptions_of
 from billing.invoices.sweep import TIME_TO_COME, sweep_periods
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.summaries import hourly_summaries
 from billing.stripe_limits import OLDEST_USAGE
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.subscriptions import SubscriptionRecord, subscriptions_of
 from billing.tables.usage import (
     UsageRecord,
     hours_between,
@@ -139,7 +138,7 @@ class Comparison:
             if any(each.is_out_of_date(self.now - TIME_TO_COME) for each in metered):
                 self.limit.wait(1)
                 refresh_organization(self.gateway, organization_id, ())
-                metered = subscriptions_of(organization_id)
+                metered = subscriptions_of(organization_id, consistent=True)
             asked_for = sweep_periods(organization_id, metered, self.gateway, self.now, self.limit)
             self.summary.periods_asked_for += asked_for
         except Exception as error:

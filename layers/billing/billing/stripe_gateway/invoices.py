@@ -13,7 +13,6 @@ from typing import Any
 
 from billing.clock import from_unix
 from billing.errors import StripeNotFoundError
-from billing.periods import FINAL_STATUSES
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meters import event_names_of
 from billing.stripe_gateway.objects import id_of
@@ -38,20 +37,13 @@ class StripeInvoice:
     """
 
     invoice_id: str
-    subscription_id: str | None
     customer_id: str
     status: str
-    billing_reason: str
     period_start: datetime
     period_end: datetime
     finalizes_at: datetime | None
     finalized_at: datetime | None
     lines: tuple[InvoiceLine, ...]
-
-    @property
-    def is_final(self) -> bool:
-        """Say whether its lines bill something, and no longer change."""
-        return self.status in FINAL_STATUSES
 
     @property
     def starts_at(self) -> datetime:
@@ -92,15 +84,6 @@ def hold_draft(gateway: StripeGateway, invoice_id: str, until: datetime) -> Stri
     return _read(gateway, gateway.read(lambda client: client.v1.invoices.update(invoice_id, params)).to_dict())
 
 
-def subscription_of(invoice: Mapping[str, Any]) -> str | None:
-    """Return the id of an invoice's subscription, in the shape of any API version."""
-    parent = invoice.get("parent")
-    details = parent.get("subscription_details") if isinstance(parent, Mapping) else None
-    # Before the API version 2025-03-31: invoice.subscription.
-    held = details.get("subscription") if isinstance(details, Mapping) else invoice.get("subscription")
-    return id_of(held)
-
-
 def _read(gateway: StripeGateway, item: Mapping[str, Any]) -> StripeInvoice:
     lines: Any = item["lines"]
     if lines["has_more"]:
@@ -108,10 +91,8 @@ def _read(gateway: StripeGateway, item: Mapping[str, Any]) -> StripeInvoice:
     finalizes_at, finalized_at = item.get("automatically_finalizes_at"), item["status_transitions"]["finalized_at"]
     return StripeInvoice(
         invoice_id=item["id"],
-        subscription_id=subscription_of(item),
         customer_id=id_of(item["customer"]) or "",
         status=item["status"],
-        billing_reason=item["billing_reason"] or "",
         period_start=from_unix(item["period_start"]),
         period_end=from_unix(item["period_end"]),
         finalizes_at=from_unix(finalizes_at) if finalizes_at else None,

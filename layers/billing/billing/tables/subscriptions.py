@@ -122,6 +122,12 @@ class SubscriptionRecord(Table):
             return None
 
 
+def subscriptions_of(organization_id: str, *, consistent: bool = False) -> tuple[MeteredSubscription, ...]:
+    """Return the subscriptions that an organisation's record remembers; none where it has no record."""
+    record = SubscriptionRecord.of(organization_id, consistent=consistent)
+    return tuple((record.metered_subscriptions if record is not None else None) or ())
+
+
 def is_at_version(version: float | None) -> Any:
     """Return the condition that nobody has written a record since it had this version; None: none that can be read."""
     attribute: Any = SubscriptionRecord.version

@@ -79,6 +79,14 @@ class UsageRecord(Table):
 
     due = DueIndex()
 
+    @classmethod
+    def of(cls, organization_id: str, window_start: str) -> UsageRecord:
+        """Return an hour, read consistently; one of which nothing is known where it has no item."""
+        try:
+            return cls.get(organization_id, window_start, consistent_read=True)
+        except cls.DoesNotExist:
+            return cls(organization_id, window_start)
+
     @property
     def start(self) -> datetime | None:
         """Return when the hour starts; None where its key is not the start of a UTC hour."""
@@ -175,12 +183,17 @@ def set_in_hour(organization_id: str, window_start: str, event_name: str, number
     )
 
 
-def hours_between(organization_id: str, start: datetime, end: datetime) -> Iterator[UsageRecord]:
-    """Yield an organisation's hours from `start` up to, not including, `end`, in order, page by page."""
+def hours_between(
+    organization_id: str, start: datetime, end: datetime, *, newest_first: bool = False
+) -> Iterator[UsageRecord]:
+    """Yield an organisation's hours from `start` up to, not including, `end`, in order, page by page.
+
+    With `newest_first` in the other order, in small pages: for whoever needs few of them.
+    """
+    between = UsageRecord.window_start.between(format_time(start), format_time(end))
+    page_size = 3 if newest_first else None
     for record in UsageRecord.query(
-        organization_id,
-        UsageRecord.window_start.between(format_time(start), format_time(end)),
-        consistent_read=True,
+        organization_id, between, consistent_read=True, scan_index_forward=not newest_first, page_size=page_size
     ):
         if record.window_start != format_time(end):
             yield record
@@ -238,30 +251,22 @@ def _next_version(record: UsageRecord) -> Any:
     return UsageRecord.version.set(int(record.version or 0) + 1)
 
 
+def _due_anew(record: UsageRecord) -> list[Any]:
+    return [*_due_actions(record.organization_id, record.window_start), _next_version(record)]
+
+
 def carrying_actions(record: UsageRecord, carried: Mapping[str, int]) -> list[Any]:
     """Return what makes an hour tell Stripe these totals beside its own: it is due again, as its next version.
 
     Only a part of a transaction with the period whose hour it is, and only if the hour is as it was read.
     """
-    return [
-        *_due_actions(record.organization_id, record.window_start),
-        _next_version(record),
-        UsageRecord.carried.set(carried),
-        UsageRecord.refused.remove(),
-    ]
+    return [*_due_anew(record), UsageRecord.carried.set(carried), UsageRecord.refused.remove()]
 
 
 def hold_in_hour(record: UsageRecord, numbers: Mapping[str, int]) -> bool:
     """Let an hour tell Stripe these numbers where it has none of its own; False where it was written meanwhile."""
     is_as_read = is_at_version(record.version)  # nobody in metering is sending other totals of it
-    return record.update_if(
-        [
-            *_due_actions(record.organization_id, record.window_start),
-            _next_version(record),
-            UsageRecord.held.set(numbers),
-        ],
-        is_as_read,
-    )
+    return record.update_if([*_due_anew(record), UsageRecord.held.set(numbers)], is_as_read)
 
 
 def make_unreported_due(record: UsageRecord) -> bool:
@@ -273,8 +278,7 @@ def make_unreported_due(record: UsageRecord) -> bool:
     is_as_read = is_at_version(record.version)  # what was found out about the hour is true of it still
     return record.update_if(
         [
-            *_due_actions(record.organization_id, record.window_start),
-            _next_version(record),
+            *_due_anew(record),
             UsageRecord.reported.remove(),
             UsageRecord.revision.set(int(record.revision or 0) + 1),
         ],

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from billing.metered_subscriptions import MeteredSubscription, covering
+from billing.metered_subscriptions import MeteredSubscription, PeriodKey, covering
 from billing.meters import METERS, Formula
 from billing.periods import Period
 from billing.periods import State as PeriodState
 from billing.tables.periods import periods_of, stored
-from billing.tables.subscriptions import SubscriptionRecord
+from billing.tables.subscriptions import subscriptions_of
 from billing.tables.usage import UsageRecord, hours_between
 
 State = Literal["due", "refused", "reported", "late", "unreported", "damaged"]
@@ -75,8 +75,7 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
 
     Hours without usage are left out.
     """
-    record = SubscriptionRecord.of(organization_id)
-    subscriptions = (record.metered_subscriptions if record is not None else None) or ()
+    subscriptions = subscriptions_of(organization_id)
     states = _states(organization_id)
     return [
         _hour(hour, subscriptions, _period(hour, subscriptions, states))
@@ -84,16 +83,16 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
     ]
 
 
-def _states(organization_id: str) -> dict[tuple[str, datetime], Period]:
+def _states(organization_id: str) -> dict[PeriodKey, Period]:
     """Return the organisation's periods that have an item, but for damaged ones."""
     periods = (stored(record) for record in periods_of(organization_id))
-    return {(each.span.subscription_id, each.span.starts_at): each for each in periods if not each.is_damaged}
+    return {each.span.key: each for each in periods if not each.is_damaged}
 
 
 def _period(
     record: UsageRecord,
     subscriptions: Sequence[MeteredSubscription],
-    stored_periods: Mapping[tuple[str, datetime], Period],
+    stored_periods: Mapping[PeriodKey, Period],
 ) -> PeriodOfHour | None:
     """Return the period of an hour: of the subscription that sold it, else (it is forgotten) one that has an item."""
     if record.start is None:
@@ -101,7 +100,7 @@ def _period(
     subscription = covering(subscriptions, record.start)
     span = subscription.period_of(record.start) if subscription is not None else None
     if span is not None:
-        period = stored_periods.get((span.subscription_id, span.starts_at))
+        period = stored_periods.get(span.key)
         return PeriodOfHour(span.starts_at, span.ends_at, period.state if period is not None else "open")
     for period in stored_periods.values():
         until = period.span.hours_until

@@ -77,7 +77,7 @@ def read_event(values: Any) -> StripeEvent:
     return StripeEvent(
         event_id=event_id,
         event_type=event_type,
-        created=_unix_seconds(values.get("created")),
+        created=unix_seconds(values.get("created")),
         is_thin=is_thin,
         subject=subject if isinstance(subject, Mapping) else {},
         livemode=bool(values["livemode"]) if isinstance(values.get("livemode"), bool) else None,
@@ -94,8 +94,8 @@ def _is_name(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
 
 
-def _unix_seconds(value: Any) -> int | None:
-    """Read `created`: a number in snapshots, RFC 3339 in thin events."""
+def unix_seconds(value: Any) -> int | None:
+    """Read a moment: a number in snapshots, RFC 3339 in thin events; None for anything else."""
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()

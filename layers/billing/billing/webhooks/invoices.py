@@ -9,12 +9,13 @@ from billing import clock
 from billing.clock import from_unix
 from billing.invoices.arrival import period_at, period_of_invoice, take_invoice
 from billing.invoices.drafts import hold_draft_until, waits_until
-from billing.invoices.storage import read_period, subscriptions_of
+from billing.invoices.storage import read_period
 from billing.metered_subscriptions import MeteredSubscription
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.invoices import StripeInvoice, retrieve_invoice
 from billing.tables.periods import period_key
-from billing.webhooks.events import INVOICE_CREATED, StripeEvent
+from billing.tables.subscriptions import subscriptions_of
+from billing.webhooks.events import INVOICE_CREATED, StripeEvent, unix_seconds
 from billing.webhooks.linking import refresh_organization
 
 # The invoice of a new subscription is final at once, and bills no usage.
@@ -46,7 +47,7 @@ def process_invoice(event: StripeEvent, organization_id: str, subscription_id: s
 
 def _remembered(organization_id: str, subscription_id: str) -> MeteredSubscription | None:
     """Return a subscription of the organisation that sells our meters, or sold them of late."""
-    subscriptions = subscriptions_of(organization_id)
+    subscriptions = subscriptions_of(organization_id, consistent=True)
     return next((each for each in subscriptions if each.subscription_id == subscription_id), None)
 
 
@@ -64,7 +65,7 @@ def _held(
     span = period_at(subscription, starts_at) if starts_at is not None else None
     if span is None or ends_at is None or finalizes_at is None:
         return None
-    stored = read_period(organization_id, period_key(span.subscription_id, span.starts_at))
+    stored = read_period(organization_id, period_key(*span.key))
     until = waits_until(ends_at)
     is_held = stored is not None and stored.state != "open"
     if is_held or finalizes_at >= until or until <= clock.utc_now():
@@ -73,4 +74,5 @@ def _held(
 
 
 def _moment(value: Any) -> datetime | None:
-    return from_unix(value) if isinstance(value, int) and 0 < value < 253402300800 else None
+    seconds = unix_seconds(value)
+    return from_unix(seconds) if seconds else None
