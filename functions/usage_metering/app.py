@@ -1,11 +1,17 @@
-"""Scheduled event or queue message in, run summary out: usage to Stripe's meters."""
+"""Scheduled event, an organisation's id, or queue message in, run summary out: usage to Stripe's meters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from billing import clock, telemetry
-from billing.metering.invocation import due_until, emit_backlog, process_shards
+from billing.metering.invocation import (
+    due_until,
+    emit_backlog,
+    process_organization,
+    process_shards,
+    requested_organization,
+)
 from billing.settings import metering_queue_url
 from billing.tables.usage import SHARDS
 from billing.time_limit import may_continue
@@ -14,11 +20,16 @@ from billing.time_limit import may_continue
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Bill every due hour; with a queue configured, enqueue the shards for the workers instead.
 
+    An event `{"organization_id": "acme"}` has that organisation's due hours billed alone, and at once.
+
     Raises:
         BillingError: nothing was sent; the message says what to do. The hours stay due.
     """
     try:
         until = due_until(event)
+        organization_id = requested_organization(event)
+        if organization_id is not None:
+            return process_organization(organization_id, until, may_continue(context)).as_dict()
         emit_backlog(clock.utc_now())
         queue_url = metering_queue_url()
         if queue_url:

@@ -33,6 +33,7 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "PeriodsTable": WRITE_PERIODS,
         "ReconciliationQueue": {"sqs:SendMessage"},
+        "UsageMeteringFunction": {"lambda:InvokeFunction"},
     },
     "UsageMeteringFunction": {
         **SEND_USAGE,

@@ -75,7 +75,7 @@ def test_every_event_file_is_used_here() -> None:
     assert names == (
         {f"stripe/{name}" for name in OUTCOMES}
         | {f"billing_api/{name}" for name in API_STATUSES}
-        | {"usage_metering/scheduled", "usage_metering/shard_message"}
+        | {"usage_metering/scheduled", "usage_metering/organization", "usage_metering/shard_message"}
         | {"usage_reconciliation/scheduled", "usage_reconciliation/meter_message"}
         | {"local-env"}
     )
@@ -99,8 +99,9 @@ def test_stripe_event_gets_its_response(local: Stack, name: str, base64_encoded:
     assert json.loads(second["body"])["outcome"] in ("duplicate", OUTCOMES[name])
 
 
-def test_scheduled_metering_sends_the_hour_that_is_due(local: Stack) -> None:
-    summary = local.metering_app.handler(read("usage_metering", "scheduled"), TimeLimit())
+@pytest.mark.parametrize("name", ["scheduled", "organization"])
+def test_metering_sends_the_hour_that_is_due(local: Stack, name: str) -> None:
+    summary = local.metering_app.handler(read("usage_metering", name), TimeLimit())
 
     assert (summary["settled"], summary["events_sent"]) == (1, 2)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -29,6 +30,8 @@ from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
 from tests.template.permissions import CONSUME, GRANTED
 
 QUEUE_ADDRESS = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+INVOCATIONS = "/2015-03-31/functions/"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:StripeSecret-AbCdEf"
 TRANSACTION_ACTIONS = {
     "Put": "PutItem",
@@ -63,6 +66,8 @@ class Recorder:
 
     def send(self, session: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
         """Note a request's actions and respond to it, or send it to DynamoDB Local."""
+        if urlsplit(request.url).path.startswith(INVOCATIONS):
+            return self._accept_invocation(request)
         service, operation = _text(request.headers["X-Amz-Target"]).split(".")
         body: bytes = request.body if isinstance(request.body, bytes) else str(request.body).encode()
         parameters = json.loads(body)
@@ -71,11 +76,19 @@ class Recorder:
                 self.calls.setdefault(self.function, {}).setdefault(resource, set()).add(action)
         if service.startswith("DynamoDB"):
             return self._send(session, request)
-        response = _response(operation, parameters)
-        raw: Any = BytesIO(json.dumps(response).encode())
-        raw.stream = lambda **_: iter([raw.read()])
-        headers: Any = {"content-type": "application/x-amz-json-1.0"}
-        return AWSResponse(request.url, 200, headers, raw)
+        return _responded(request, 200, json.dumps(_response(operation, parameters)))
+
+    def _accept_invocation(self, request: AWSPreparedRequest) -> AWSResponse:
+        function = urlsplit(request.url).path.removeprefix(INVOCATIONS).removesuffix("/invocations")
+        self.calls.setdefault(self.function, {}).setdefault(function, set()).add("lambda:InvokeFunction")
+        return _responded(request, 202, "")
+
+
+def _responded(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
+    raw: Any = BytesIO(body.encode())
+    raw.stream = lambda **_: iter([raw.read()])
+    headers: Any = {"content-type": "application/x-amz-json-1.0"}
+    return AWSResponse(request.url, status, headers, raw)
 
 
 def _text(header: str | bytes) -> str:
@@ -172,6 +185,7 @@ def end_a_period(stack: Stack, run: Callable[[], Any], *, late: int = 0, webhook
 
 def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECONCILIATION_QUEUE_URL", f"{QUEUE_ADDRESS}ReconciliationQueue")
+    monkeypatch.setenv("METERING_FUNCTION", "UsageMeteringFunction")
     # Refused before anybody subscribed, then made due by the webhook.
     record_readings("org-local", 7, an_hour_ago())
     assert stack.meter()["refused"] == {"no_customer": 1}
@@ -188,7 +202,8 @@ def test_the_webhook_may_do_what_it_does(stack: Stack, recorder: Recorder, monke
     account.subscriptions.cancel("sub_local")
     deliveries = stack.simulator.webhooks.take()
     assert {response.status for response in stack.deliver_all([*deliveries, *deliveries])} == {200}
-    # What an invoice lacks is carried into the open period.
+    # A draft waits for hours that no run has sent; what its invoice lacks is carried into the open period.
+    stack.advance(minutes=20)
     end_a_period(stack, stack.meter, late=2)
 
     assert recorder.calls["StripeWebhookFunction"] == allowed("StripeWebhookFunction")

@@ -30,6 +30,11 @@ def metering_queue_url() -> str:
     return os.environ.get("METERING_QUEUE_URL", "")
 
 
+def metering_function() -> str:
+    """Return the function that is asked for a run between the scheduled ones; empty when there is none (local runs)."""
+    return os.environ.get("METERING_FUNCTION", "")
+
+
 def reconciliation_queue_url() -> str:
     """Return the queue of comparisons; empty when nothing listens (local runs)."""
     return os.environ.get("RECONCILIATION_QUEUE_URL", "")

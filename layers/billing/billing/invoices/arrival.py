@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from billing.invoices.closing import settle_up, store_invoice
@@ -34,10 +35,11 @@ def period_of_invoice(subscription: MeteredSubscription, invoice: StripeInvoice)
 
 def take_invoice(
     organization_id: str, subscription: MeteredSubscription, invoice: StripeInvoice, now: datetime
-) -> Period:
+) -> tuple[Period, Sequence[str]]:
     """Store an invoice with its period, and write what follows from it.
 
-    Everything here can be done twice, and at once: see `billing.invoices`.
+    Return the period, and the ended hours that its draft waits for. Everything here can be done twice, and at once: see
+    `billing.invoices`.
     """
     span = period_of_invoice(subscription, invoice)
     period = store_invoice(organization_id, span, invoice, subscription.meters, now)
@@ -45,5 +47,7 @@ def take_invoice(
         settle_up(organization_id, span, now)
         follow_number(organization_id, subscription, span, period.counted, now)
     elif period.state == "draft":
-        follow_number(organization_id, subscription, span, count_period(organization_id, span, now).counted, now)
-    return period
+        count = count_period(organization_id, span, now)
+        follow_number(organization_id, subscription, span, count.counted, now)
+        return period, count.due
+    return period, ()

@@ -70,7 +70,7 @@ def _look_at(
     is_found = False
     for invoice in list_invoices(gateway, span.subscription_id, span.starts_at + BEFORE_ITS_END):
         if span.starts_at <= invoice.starts_at < span.ends_at:
-            period = take_invoice(organization_id, subscription, invoice, now)
+            period, _ = take_invoice(organization_id, subscription, invoice, now)
             is_found = is_found or period.is_settled or period.state == "draft"
     if not is_found and span.ends_at + WAITS_AT_MOST <= now:
         settle_without_invoice(organization_id, span, subscription.meters, now)

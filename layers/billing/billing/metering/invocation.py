@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -10,16 +10,19 @@ from typing import Any
 from billing import clock
 from billing.errors import MeterMisconfiguredError, UnavailableError
 from billing.invoices.drafts import look_at_drafts
-from billing.metering.due import due_keys_fairly, oldest_due
+from billing.metering.due import due_keys, due_keys_fairly, oldest_due
+from billing.metering.hour import Key
 from billing.metering.meter_check import check_meters
 from billing.metering.run import Run, RunSummary
 from billing.metering.sending import MeterEventSender
+from billing.organizations import check_organization_id
 from billing.rate_limit import RateLimit
 from billing.settings import meter_event_transport, meter_events_per_second
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meter_events import meter_events
 from billing.stripe_gateway.meters import list_meters
 from billing.stripe_secrets import secrets_reader
+from billing.tables.usage import shard_of
 from billing.telemetry import count, logger
 
 # Calls to DynamoDB and Stripe under way at once.
@@ -49,6 +52,16 @@ def due_until(event: Any) -> datetime:
     return min(scheduled, now)
 
 
+def requested_organization(event: Any) -> str | None:
+    """Return the organisation that an event asks a run for; None where it asks for all, as the schedule does.
+
+    Raises:
+        InvalidUsageError: no organisation can have such an id.
+    """
+    organization_id = event.get("organization_id") if isinstance(event, Mapping) else None
+    return None if organization_id is None else check_organization_id(organization_id)
+
+
 def process_shards(
     shards: Sequence[int], until: datetime, may_continue: Callable[[], bool] = lambda: True
 ) -> RunSummary:
@@ -62,16 +75,36 @@ def process_shards(
     """
     try:
         gateway = stripe_gateway()
-        check_run_meters(gateway)
-        with ThreadPoolExecutor(CALLS_AT_ONCE, "metering") as executor:
-            run = new_run(gateway, executor, may_continue)
-            summary = run.process(due_keys_fairly(shards, until))
+        summary = _process(due_keys_fairly(shards, until), gateway, may_continue)
         # Now, when what can be sent was sent: what is still due is what a draft has to wait for.
         look_at_drafts(shards, gateway, clock.utc_now(), may_continue)
     except Exception:
         count("runs_failed")
         raise
+    count("runs_failed" if summary.failures or summary.gave_up else "runs_succeeded")
+    return _checked(summary)
+
+
+def process_organization(
+    organization_id: str, until: datetime, may_continue: Callable[[], bool] = lambda: True
+) -> RunSummary:
+    """Bill one organisation's due hours that ended by `until`: between the scheduled runs, of which it is none.
+
+    So it does not count among those that succeeded or failed, and drafts are left to them. Raises as `process_shards`.
+    """
+    keys = (key for key in due_keys(shard_of(organization_id), until) if key[0] == organization_id)
+    return _checked(_process(keys, stripe_gateway(), may_continue))
+
+
+def _process(keys: Iterable[Key], gateway: StripeGateway, may_continue: Callable[[], bool]) -> RunSummary:
+    check_run_meters(gateway)
+    with ThreadPoolExecutor(CALLS_AT_ONCE, "metering") as executor:
+        summary = new_run(gateway, executor, may_continue).process(keys)
     _emit(summary)
+    return summary
+
+
+def _checked(summary: RunSummary) -> RunSummary:
     if summary.gave_up:
         raise UnavailableError(
             f"The run gave up; {summary.left} of {summary.hours} hours stay due: {summary.last_problem}"
@@ -118,5 +151,4 @@ def _emit(summary: RunSummary) -> None:
     count("events_sent", summary.events_sent)
     for code, number in summary.refused.items():
         count("hours_refused", number, code)
-    count("runs_failed" if summary.failures or summary.gave_up else "runs_succeeded")
     logger.info("Usage run ended", extra=summary.as_dict())

@@ -11,6 +11,7 @@ from billing.invoices.arrival import period_at, period_of_invoice, take_invoice
 from billing.invoices.drafts import hold_draft_until, waits_until
 from billing.invoices.storage import read_period
 from billing.metered_subscriptions import MeteredSubscription
+from billing.metering_requests import request_run
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.invoices import StripeInvoice, retrieve_invoice
 from billing.tables.periods import period_key
@@ -41,7 +42,9 @@ def process_invoice(event: StripeEvent, organization_id: str, subscription_id: s
         # The subscription has just ended, or its period was cut short: the event that says so is on its way.
         refresh_organization(gateway, organization_id, ())
         subscription = _remembered(organization_id, subscription_id) or subscription
-    take_invoice(organization_id, subscription, invoice, clock.utc_now())
+    _, due = take_invoice(organization_id, subscription, invoice, clock.utc_now())
+    if due:
+        request_run(organization_id)
     return True
 
 
