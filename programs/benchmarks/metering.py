@@ -146,19 +146,23 @@ def _hour(organization_id: str, which: int, window_start: str) -> dict[str, Any]
 
 
 def _subscription(organization_id: str, which: int, customer_id: str) -> dict[str, Any]:
+    """Return what a run reads of the record of an organisation that is in the middle of its third month."""
+    from billing import clock
+    from billing.metered_subscriptions import MeteredSubscription, to_text
+    from billing.meters import METERS
+
+    today = clock.hour_of(clock.utc_now())
+    starts = tuple(today + timedelta(days=days) for days in (-75, -45, -15, 15))
+    meters = tuple(meter.event_name for meter in METERS)
+    subscription = MeteredSubscription(f"sub_{which:014}", customer_id, starts[0], None, meters, starts)
     return {
         "organization_id": {"S": organization_id},
         "stripe_customer_id": {"S": customer_id},
-        "stripe_subscription_id": {"S": f"sub_{which:014}"},
+        "stripe_subscription_id": {"S": subscription.subscription_id},
         "status": {"S": "active"},
-        "current_period_start": {"S": "2026-11-01T00:00:00Z"},
-        "current_period_end": {"S": "2026-12-01T00:00:00Z"},
-        "cancel_at_period_end": {"BOOL": False},
-        "price_ids": {"L": [{"S": "price_sensors"}, {"S": "price_readings"}]},
-        "customer_ids": {"SS": [customer_id]},
+        "started_at": {"S": clock.format_time(starts[0])},
+        "metered_subscriptions": {"S": to_text([subscription])},
         "version": {"N": "3"},
-        "created_at": {"S": "2026-11-01T00:00:00Z"},
-        "updated_at": {"S": "2026-11-01T00:00:00Z"},
     }
 
 

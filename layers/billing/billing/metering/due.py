@@ -63,8 +63,13 @@ def _first_end(records: Iterable[UsageRecord]) -> datetime | None:
 
 def read_due(keys: Sequence[Key]) -> list[UsageHour]:
     """Read at most 100 hours in one call, consistently; those that are no longer due are left out."""
+    return [hour for hour in read_hours(keys) if hour.is_due]
+
+
+def read_hours(keys: Sequence[Key]) -> list[UsageHour]:
+    """Read at most 100 hours in one call, consistently; those without an item are left out."""
     wanted = [{"organization_id": {"S": key[0]}, "window_start": {"S": key[1]}} for key in keys]
-    return [_hour(item) for item in _read(UsageRecord.name(), {"Keys": wanted}) if "due_at" in item]
+    return [_hour(item) for item in _read(UsageRecord.name(), {"Keys": wanted})]
 
 
 def read_links(organization_ids: Sequence[str]) -> dict[str, Link]:
@@ -164,6 +169,7 @@ def _hour(item: Mapping[str, Any]) -> UsageHour:
         stamped_from=item["stamped_from"]["S"] if "stamped_from" in item else "",
         carried=_numbers(item.get("carried")),
         held=_numbers(item.get("held")),
+        is_due="due_at" in item,
     )
 
 

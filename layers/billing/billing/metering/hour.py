@@ -37,6 +37,7 @@ class UsageHour:
     stamped_from: str = ""
     carried: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
+    is_due: bool = True
 
     @property
     def key(self) -> Key:

@@ -47,20 +47,28 @@ class Outgoing:
         return next((outcome for outcome in self.outcomes.values() if isinstance(outcome, UnavailableError)), None)
 
 
-def in_rounds(events: Sequence[tuple[MeterEvent, Outgoing]]) -> list[list[tuple[MeterEvent, Outgoing]]]:
+def in_rounds(
+    events: Sequence[tuple[MeterEvent, Outgoing]], events_a_call: int
+) -> list[list[tuple[MeterEvent, Outgoing]]]:
     """Cut events into rounds, in each of which an organisation's `last` meter stands once: what is older goes first.
 
-    The calls of a round are made side by side, and may arrive in any order.
+    The calls of a round are made side by side, and may arrive in any order. Events of the other meters go anywhere: they
+    fill the last call of each round.
     """
     rounds: list[list[tuple[MeterEvent, Outgoing]]] = []
+    anywhere: list[tuple[MeterEvent, Outgoing]] = []
     earlier: Counter[tuple[str, str]] = Counter()
     for event, outgoing in events:
-        position = 0
-        if event.event_name in LAST_METERS:
-            key = outgoing.declaration.hour.organization_id, event.event_name
-            position = earlier[key]
-            earlier[key] += 1
-        if position == len(rounds):
+        if event.event_name not in LAST_METERS:
+            anywhere.append((event, outgoing))
+            continue
+        key = outgoing.declaration.hour.organization_id, event.event_name
+        if earlier[key] == len(rounds):
             rounds.append([])
-        rounds[position].append((event, outgoing))
-    return rounds
+        rounds[earlier[key]].append((event, outgoing))
+        earlier[key] += 1
+    for each in rounds:
+        missing = -len(each) % events_a_call
+        each += anywhere[:missing]
+        del anywhere[:missing]
+    return [*rounds, anywhere] if anywhere else rounds

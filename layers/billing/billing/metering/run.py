@@ -216,7 +216,7 @@ class Run:
         sending = self.waiting[:number]
         del self.waiting[:number]
         sent: list[Outgoing] = []
-        for round_of_events in in_rounds(sending):
+        for round_of_events in in_rounds(sending, self.sender.events_a_call):
             outcomes = self.sender.send([event for event, _ in round_of_events])
             for (event, outgoing), outcome in zip(round_of_events, outcomes, strict=True):
                 outgoing.outcomes[event.event_name] = outcome
@@ -237,8 +237,7 @@ class Run:
             hour = outgoing.declaration.hour
             if not outgoing.meters.isdisjoint(LAST_METERS):
                 newest[hour.organization_id] = max(hour.window_start, newest.get(hour.organization_id, ""))
-        for organization_id, window_start in newest.items():
-            send_newest_again(organization_id, window_start, self.now())
+        send_newest_again(newest, self.now())
 
     def _settle(self, sent: Sequence[Outgoing]) -> None:
         """Settle, refuse or release the hours that were sent; where that fails, they stay due as they are."""
