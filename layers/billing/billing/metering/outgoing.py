@@ -52,7 +52,7 @@ def in_rounds(
 ) -> list[list[tuple[MeterEvent, Outgoing]]]:
     """Cut events into rounds, in each of which an organisation's `last` meter stands once: what is older goes first.
 
-    The calls of a round are made side by side, and may arrive in any order. Events of the other meters go anywhere: they
+    The calls of a round are made side by side, and may arrive in any order. Events of other meters go anywhere: they
     fill the last call of each round.
     """
     rounds: list[list[tuple[MeterEvent, Outgoing]]] = []
