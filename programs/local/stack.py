@@ -114,7 +114,9 @@ class Stack:
 
     # --- Stripe's side
 
-    def open_checkout(self, organization_id: str, *, customer: str | None = None, in_metadata: bool = True) -> str:
+    def open_checkout(
+        self, organization_id: str, *, customer: str | None = None, in_metadata: bool = True, trial_days: int = 0
+    ) -> str:
         """Open a checkout session as the product does, or (not `in_metadata`) as a payment link; return its id."""
         params: dict[str, Any] = {
             "mode": "subscription",
@@ -124,8 +126,8 @@ class Stack:
         }
         if customer is not None:
             params["customer"] = customer
-        if in_metadata:
-            params["subscription_data"] = {"metadata": {"organization_id": organization_id}}
+        subscription: dict[str, Any] = {"metadata": {"organization_id": organization_id}} if in_metadata else {}
+        params["subscription_data"] = subscription | ({"trial_period_days": trial_days} if trial_days else {})
         session_id: str = self.simulator.account.checkout_sessions.create(params)["id"]
         return session_id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from billing import clock, record_active_sensors, record_readings
 from billing.clock import HOUR, from_unix, hour_of
@@ -23,13 +23,17 @@ MONTH_1, MONTH_2, MONTH_3, MONTH_4 = (
 class Life:
     """One organisation on the stack. `counted` is how many readings were recorded of it."""
 
-    def __init__(self, stack: Stack, began: datetime, organization_id: str = "acme") -> None:
+    def __init__(self, stack: Stack, began: datetime, organization_id: str = "acme", *, trial_days: int = 0) -> None:
         self.stack, self.organization_id = stack, organization_id
         self.counted = 0
         self.failed: list[Delivery] = []
         stack.simulator.clock.set(began)
-        self.customer_id, self.subscription_id = stack.subscribe(organization_id)
-        stack.deliver_all()
+        self.subscribe(trial_days=trial_days)
+
+    def subscribe(self, **options: Any) -> None:
+        """Subscribe, perhaps once more, and have the webhooks delivered."""
+        self.customer_id, self.subscription_id = self.stack.subscribe(self.organization_id, **options)
+        self._deliver()
 
     def count(self, number: int, at: datetime) -> None:
         """Record readings, now or in the past."""
@@ -86,5 +90,6 @@ class Life:
             self.go_to(hour_of(clock.utc_now()) + HOUR, runs=runs, webhooks=webhooks)
 
     def invoiced(self, event_name: str = READINGS) -> int:
-        """Return what Stripe's final invoices bill."""
-        return self.stack.simulator.account.invoices.billed(self.customer_id, event_name)
+        """Return what Stripe's final invoices bill, to all customers that it has been."""
+        billed = self.stack.simulator.account.invoices.billed
+        return sum(billed(customer_id, event_name) for customer_id in self.stack.customers[self.organization_id])

@@ -31,7 +31,10 @@ KNOBS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a life: readings counted, invoiced and told, and what is wrong with the numbers of sensors."""
+    """What became of a life: readings counted, invoiced and told, and what is wrong with the numbers of sensors.
+
+    `told` has the codes of the periods, and what was counted in `refused` hours, and in those that a trial made `free`.
+    """
 
     counted: int
     invoiced: int
@@ -41,7 +44,9 @@ class Outcome:
     @property
     def is_exact(self) -> bool:
         """Say whether every unit is invoiced once, or on the list of what was told."""
-        lost = sum(self.told[code] for code in ("refused", "not_invoiced", "not_carried")) - self.told["too_much"]
+        lost = (
+            sum(self.told[code] for code in ("refused", "free", "not_invoiced", "not_carried")) - self.told["too_much"]
+        )
         return self.counted - self.invoiced == lost and not self.sensors
 
 
@@ -53,7 +58,11 @@ class RandomLife(Life):
         stack.simulator.settings.update({name: self.random.choice(values) for name, values in KNOBS.items()})
         self.minute, self.second = self.random.choice(MOMENTS)
         self.story: list[str] = [f"at :{self.minute:02d}:{self.second:02d}"]
-        super().__init__(stack, BEGIN + timedelta(minutes=self.minute, seconds=self.second))
+        # Its end is where the first period of another life ends.
+        self.trial_days = self.random.choice([0, 0, 0, 30])
+        self.story += ["on trial"] if self.trial_days else []
+        began = BEGIN + timedelta(minutes=self.minute, seconds=self.second)
+        super().__init__(stack, began, trial_days=self.trial_days)
 
     def live(self) -> None:
         """Live through two renewals, each perhaps with an outage, perhaps to an end, and on until all is invoiced."""
@@ -65,6 +74,7 @@ class RandomLife(Life):
                 self.stack.simulator.account.subscriptions.update(
                     self.subscription_id, {"cancel_at_period_end": "true"}
                 )
+            self._upgrade()
             self.go_to(renewal - self.random.randint(1, 4) * HOUR)
             self._around_a_renewal()
             self._late()
@@ -74,8 +84,50 @@ class RandomLife(Life):
                 self.stack.simulator.account.subscriptions.cancel(self.subscription_id, {})
                 break
         self.go_to(MONTH_2 + 30 * HOUR)
+        self._return()
         self._late()
         self.go_to(MONTH_4 + 100 * HOUR)
+
+    def _upgrade(self) -> None:
+        """Give the readings another price in the middle of a period, perhaps, and of an hour."""
+        if self.random.random() < 0.6:
+            return
+        self.go_to(clock.utc_now() + self.random.randint(1, 9) * 24 * HOUR)
+        self._hours(2)
+        account = self.stack.simulator.account
+        items = account.subscriptions.objects[self.subscription_id]["items"]["data"]
+        item = next(item for item in items if item["price"]["id"] == self.stack.prices[READINGS])
+        prorates = self.random.choice(["create_prorations", "none"])
+        self.story.append(f"another price, {prorates}")
+        price = account.prices.create(
+            {
+                "product": item["price"]["product"],
+                "currency": "eur",
+                "unit_amount": "2",
+                "recurring": {
+                    "interval": "month",
+                    "usage_type": "metered",
+                    "meter": item["price"]["recurring"]["meter"],
+                },
+            }
+        )
+        self.go_to(clock.utc_now() + timedelta(minutes=self.random.choice([3, 20])))
+        self.count(self.random.randint(1, 50), clock.utc_now())
+        changes = {"items": [{"id": item["id"], "price": price["id"]}], "proration_behavior": prorates}
+        account.subscriptions.update(self.subscription_id, changes)
+        self.stack.prices[READINGS] = price["id"]
+        self._hours(2)
+
+    def _return(self) -> None:
+        """Subscribe again, perhaps, where the subscription has ended: as the same customer, or as another one."""
+        account = self.stack.simulator.account
+        if account.subscriptions.objects[self.subscription_id]["ended_at"] is None or self.random.random() < 0.5:
+            return
+        customer = self.random.choice([self.customer_id, None])
+        self.story.append(f"comes back as {'another' if customer is None else 'the same'} customer")
+        self._hours(1)
+        self.subscribe(customer=customer)
+        self._hours(4)
 
     def _around_a_renewal(self) -> None:
         trouble = self.random.choice(["none", "none", "schedule", "webhooks", "stripe", "all webhooks lost"])
@@ -135,12 +187,29 @@ class RandomLife(Life):
                 difference = period.counted_as(SENSORS, with_last_hour=with_last_hour) - period.invoiced(SENSORS)
                 if difference != period.told.get("late_number", {}).get(SENSORS, 0):
                     sensors.append(f"{period.span.starts_at}: {difference}")
-        ended_at = self.stack.simulator.account.subscriptions.objects[self.subscription_id]["ended_at"]
         for hour in hours_between(self.organization_id, BEGIN - HOUR, MONTH_4 + 200 * HOUR):
-            # Usage from after the end of the subscription: its refusal says so, where the end was known by then.
-            is_after_the_end = ended_at is not None and hour.window_start >= format_time(from_unix(ended_at))
-            told["refused"] += (hour.own_total(READINGS) or 0) if hour.refused or is_after_the_end else 0
+            # Usage from when there was no subscription: its refusal says so, where that was known by then.
+            if hour.refused or not self._is_subscribed(hour.start):
+                told["refused"] += hour.own_total(READINGS) or 0
+            elif self._is_free(hour.start, with_last_hour=bills_last_hour(periods)):
+                told["free"] += hour.own_total(READINGS) or 0
         return Outcome(self.counted, self.invoiced(), told, sensors)
+
+    def _is_subscribed(self, hour: Any) -> bool:
+        """Say whether a subscription was there in an hour, for some part of it."""
+        subscriptions = self.stack.simulator.account.subscriptions.objects.values()
+        return any(
+            from_unix(each["start_date"]) < hour + HOUR
+            and (each["ended_at"] is None or hour < from_unix(each["ended_at"]))
+            for each in subscriptions
+        )
+
+    def _is_free(self, hour: Any, *, with_last_hour: bool) -> bool:
+        """Say whether an hour is of the trial, and costs nothing."""
+        if not self.trial_days:
+            return False
+        end = BEGIN + timedelta(days=self.trial_days, minutes=self.minute, seconds=self.second)
+        return bool(hour < (end if with_last_hour else hour_of(end)))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from billing.clock import HOUR, format_time
 from billing.invoices.closing import write_balance
 from billing.invoices.storage import read_periods
 from billing.tables.usage import UsageRecord, end_of, hours_between, shard_of
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, READINGS, Life
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -95,6 +95,23 @@ def test_what_was_carried_is_taken_back_where_it_is_to_be_told_from_now_on(
 
     assert late.invoiced() == 360
     assert read_periods("acme")[0].told == {"not_carried": {READINGS: 500}}
+
+
+def test_what_an_ended_subscription_owes_is_on_the_next_ones_invoice_once(stack: Stack) -> None:
+    life = Life(stack, BEGIN)
+    life.count(360, BEGIN)
+    stack.simulator.account.subscriptions.update(life.subscription_id, {"cancel_at_period_end": "true"})
+    life.go_to(MONTH_1 + 6 * HOUR)
+    life.count(500, BEGIN + 30 * HOUR)
+    life.go_to(MONTH_1 + 8 * HOUR)
+    assert read_periods("acme")[0].told == {"not_carried": {READINGS: 500}}
+    life.subscribe(customer=life.customer_id)
+    life.go_to(MONTH_2 + 20 * HOUR)
+    assert life.invoiced() == 860
+    life.go_to(MONTH_4)
+
+    assert life.invoiced() == 860
+    assert [period.told for period in read_periods("acme") if period.told] == []
 
 
 def test_what_was_invoiced_and_is_no_longer_counted_is_told(stack: Stack) -> None:

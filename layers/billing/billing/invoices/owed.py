@@ -12,7 +12,7 @@ above zero, an open period of the same customer carries it; what cannot be carri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -65,9 +65,10 @@ def balance(
     for customer_id in sorted({period.span.customer_id for period in periods}):
         for event_name in SUM_METERS:
             accounts = _accounts(periods, customer_id, event_name, with_last_hour=with_last_hour)
-            for account in accounts:
-                tell(account.newest, "too_much", event_name, max(0, -account.owed))
-            owed = _owed_together(accounts)
+            groups = _overlapping(accounts)
+            owed = sum(map(_owed_by, groups))
+            for period, number in _too_much(groups):
+                tell(period, "too_much", event_name, number)
             targets = _targets(periods, subscriptions, customer_id, event_name, now)
             owing = [period for account in accounts for period in account.periods]
             _spread(plans, targets, event_name, owed if carries else 0, owing, now)
@@ -140,17 +141,37 @@ def _accounts(periods: Sequence[Period], customer_id: str, event_name: str, *, w
     ]
 
 
-def _owed_together(accounts: Sequence[_Account]) -> int:
-    """Return what a customer owes: what is used while two subscriptions sell the meter is on the invoices of both."""
-    owed, most, until = 0, 0, None
+def _overlapping(accounts: Sequence[_Account]) -> list[list[_Account]]:
+    """Group the accounts of subscriptions that were there at the same time, the one that began first in front."""
+    groups: list[list[_Account]] = []
+    until: datetime | None = None
     for account in accounts:
         starts_at, ends_at = account.periods[0].span.starts_at, account.newest.span.ends_at
         if until is not None and starts_at < until:
-            most = max(most, account.owed)
+            groups[-1].append(account)
         else:
-            owed, most = owed + most, max(0, account.owed)
+            groups.append([account])
         until = ends_at if until is None or (ends_at is not None and ends_at > until) else until
-    return owed + most
+    return groups
+
+
+def _owed_by(group: Sequence[_Account]) -> int:
+    """Return what subscriptions owe that overlap: what was used while both sold the meter is on the invoices of both."""
+    return max(account.owed for account in group)
+
+
+def _too_much(groups: Sequence[Sequence[_Account]]) -> Iterator[tuple[Period, int]]:
+    """Yield what was invoiced too much, with the period that tells it.
+
+    What one subscription was billed too much makes up for what another one owes, before or after it: a late hour of the
+    first is on an invoice of the second. What two bill at once does not: each has to be right by itself.
+    """
+    owed = sum(max(0, _owed_by(group)) for group in groups)
+    for group in groups:
+        made_up_for = min(owed, max(0, -_owed_by(group)))
+        owed -= made_up_for
+        for account in group:
+            yield account.newest, max(0, -account.owed - made_up_for)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from billing.clock import HOUR
 from billing.invoices.arrival import take_invoice
-from billing.invoices.closing import settle_up, settle_without_invoice
+from billing.invoices.closing import settle_up, settle_without_invoice, write_balance
 from billing.invoices.counting import count_period
 from billing.invoices.drafts import WAITS_AT_MOST
 from billing.invoices.holding import follow_number
@@ -47,6 +47,9 @@ def sweep_periods(
                 asked += 1
                 limit.wait(1)
                 _look_at(organization_id, subscription, span, gateway, now)
+    if any("not_carried" in period.told for period in (stored or {}).values()):
+        # There may be a period by now that carries it: the customer has come back, or LateUsage was changed.
+        write_balance(organization_id, now)
     return asked
 
 
