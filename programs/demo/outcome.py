@@ -1,56 +1,125 @@
-"""What was counted beside what Stripe's invoice bills."""
+"""What was counted beside what Stripe's final invoices bill."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from programs.demo.day import DAY, MIDNIGHT, Day, Organization
+from billing.invoices.storage import read_periods
+from billing.tables.usage import UsageRecord
+from programs.demo.book import READINGS, SENSORS, Organization
+from programs.local.stack import Stack
 
-COLUMNS = "  {:<20} {:<21} {:>8} {:>9} {:>12}  {}"
-
-
-def compare(day: Day, say: Callable[[str], None]) -> bool:
-    """Print the table; return whether every line agrees and no hour is left due."""
-    say("\n" + COLUMNS.format("organisation", "meter", "counted", "billable", "on invoice", ""))
-    agree = True
-    for organization in day.organizations:
-        end = organization.ended_at or MIDNIGHT
-        for event_name, counted, billable in _expected(organization):
-            billed = None
-            if organization.customer_id is not None:
-                billed = day.stack.simulator.account.billed(organization.customer_id, event_name, DAY, end)
-            agrees = (billed or 0) == billable and _hours_agree(day, organization, event_name)
-            agree = agree and agrees
-            say(
-                COLUMNS.format(
-                    organization.organization_id,
-                    event_name,
-                    counted,
-                    billable,
-                    "no customer" if billed is None else billed,
-                    "agrees" if agrees else "DIFFERS",
-                )
-            )
-    due = day.stack.due_hours()
-    say(f"\n{'Every line agrees' if agree else 'Some lines DIFFER'}; {len(due)} hours are left due.")
-    return agree and not due
+PERIODS = ("1st", "2nd")
+COLUMNS = "  {:<18}{:>8}{:>9}{:>9}{:>9}{:>9}{:>6}  {}"
 
 
-def _expected(organization: Organization) -> list[tuple[str, int, int]]:
-    """Return counted and billable quantities by meter; of the active sensors the day's last number is billed."""
-    hours = [hour for hour in range(24) if organization.is_billable(hour)]
-    sensors = [organization.active_sensors[hour] for hour in hours]
+@dataclass(frozen=True, slots=True)
+class PeriodLine:
+    """What a period's invoice has to bill by the demo's own book, what it bills, and what the stack tells it lacks."""
+
+    to_bill: int
+    invoiced: int
+    told: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        """Say whether it bills what it has to, or what it lacks is told."""
+        return self.to_bill == self.invoiced + self.told
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A meter of an organisation: what was `counted`; `outside` of the subscription, and `refused` as such."""
+
+    organization_id: str
+    event_name: str
+    counted: int
+    periods: Sequence[PeriodLine]
+    outside: int = 0
+    refused: int = 0
+
+    @property
+    def told(self) -> int:
+        """Return how much is on no invoice, and told."""
+        told = sum(period.told for period in self.periods)
+        return told + self.refused if self.event_name == READINGS or not self.periods else told
+
+    @property
+    def verdict(self) -> str:
+        """Return `agrees`, `told` or `DIFFERS`."""
+        if not all(period.is_right for period in self.periods) or self.outside != self.refused:
+            return "DIFFERS"
+        return "told" if self.told else "agrees"
+
+
+def lines_of(stack: Stack, organizations: Iterable[Organization]) -> list[Line]:
+    """Return the lines of all organisations, the readings first."""
     return [
-        ("active_sensors", organization.active_sensors[23], sensors[-1] if sensors else 0),
-        ("temperature_readings", organization.readings.total(), sum(organization.readings[hour] for hour in hours)),
+        Line(
+            each.organization_id,
+            event_name,
+            each.counted(event_name),
+            _periods(stack, each, event_name),
+            each.outside(event_name),
+            _refused(each, event_name),
+        )
+        for event_name in (READINGS, SENSORS)
+        for each in organizations
     ]
 
 
-def _hours_agree(day: Day, organization: Organization, event_name: str) -> bool:
-    counts = organization.active_sensors if event_name == "active_sensors" else organization.readings
-    expected = {
-        int(DAY.timestamp()) + 3600 * hour: counts[hour] for hour in range(24) if organization.is_billable(hour)
-    }
-    if organization.customer_id is None:
-        return expected == {}
-    return day.stack.simulator.account.hourly(organization.customer_id, event_name) == expected
+def _periods(stack: Stack, organization: Organization, event_name: str) -> list[PeriodLine]:
+    told = {period.span.starts_at: period.told for period in read_periods(organization.organization_id)}
+    invoiced = invoiced_by_period(stack, organization, event_name)
+    return [
+        PeriodLine(to_bill, number, sum(totals.get(event_name, 0) for totals in told.get(start, {}).values()))
+        for start, to_bill, number in zip(
+            organization.starts, organization.to_bill(event_name), invoiced, strict=True
+        )
+    ]
+
+
+def invoiced_by_period(stack: Stack, organization: Organization, event_name: str) -> list[int]:
+    """Return what Stripe's final invoices bill of each period."""
+    invoices = stack.simulator.account.invoices
+    billed = dict.fromkeys((int(start.timestamp()) for start in organization.starts), 0)
+    for invoice_id, quantity in invoices.billed_quantities(str(organization.customer_id), event_name).items():
+        invoice = invoices.objects[invoice_id]
+        if invoice["status"] not in ("draft", "void"):
+            billed[invoice["period_start"]] += quantity
+    return list(billed.values())
+
+
+def _refused(organization: Organization, event_name: str) -> int:
+    numbers = [
+        hour.own_total(event_name) or 0
+        for hour in UsageRecord.query(organization.organization_id, consistent_read=True)
+        if hour.refused and hour.counted(event_name) is not None
+    ]
+    return sum(numbers) if event_name == READINGS else (numbers or [0])[-1]
+
+
+def say_lines(lines: Iterable[Line], say: Callable[[str], None]) -> None:
+    """Print the table of each meter."""
+    shown = list(lines)
+    for event_name in (READINGS, SENSORS):
+        say(f"\n  {event_name + ', ':<26}{'1st period':>18}{'2nd period':>18}")
+        say(COLUMNS.format("", "counted", *("to bill", "invoiced") * 2, "told", ""))
+        for line in shown:
+            if line.event_name == event_name:
+                numbers = [number for each in line.periods for number in (each.to_bill, each.invoiced)]
+                cells = [*numbers, *["-"] * (2 * len(PERIODS) - len(numbers))]
+                say(COLUMNS.format(line.organization_id, line.counted, *cells, line.told, line.verdict))
+
+
+def conclude(lines: Iterable[Line], faults: Sequence[str], say: Callable[[str], None]) -> int:
+    """Print the table and what else is wrong; return the exit code, 1 where anything is."""
+    shown = list(lines)
+    say_lines(shown, say)
+    differing = [line for line in shown if line.verdict == "DIFFERS"]
+    say("")
+    for fault in faults:
+        say(f"WRONG: {fault}")
+    say("Every line agrees, or what it lacks is told." if not differing else f"{len(differing)} lines DIFFER.")
+    return 1 if differing or faults else 0
