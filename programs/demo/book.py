@@ -75,7 +75,7 @@ class Organization:
         return numbers
 
     def outside(self, event_name: str) -> int:
-        """Return what was counted outside of the subscription, and is nobody's to pay: the sum, or the newest number."""
+        """Return what was counted outside of the subscription: the sum, or the newest number."""
         if event_name == READINGS:
             return sum(number for hour, number in self.readings.items() if self.period_of(hour) is None)
         hours = [hour for hour in self.active_sensors if self.period_of(hour) is None]

@@ -72,7 +72,7 @@ class FirstDay:
         organization = self.organizations[name]
         organization.customer_id, organization.subscription_id = self.stack.subscribe_through_api(name)
         outcomes = self.passage.deliver(self.stack.simulator.webhooks.take())
-        self.passage.tell(f"{name} subscribes through the billing API; webhooks: {outcomes}")
+        self.passage.tell(f"{name} subscribes by the API; webhooks: {outcomes}")
 
     def _subscribe_by_payment_link(self) -> None:
         organization = self.organizations["golden-gate-labs"]
@@ -87,7 +87,7 @@ class FirstDay:
 
     def _deliver_what_was_held_up(self) -> None:
         outcomes = self.passage.deliver(self.held_up)
-        self.passage.tell(f"golden-gate-labs' webhooks arrive, three hours late: {outcomes}")
+        self.passage.tell(f"golden-gate-labs' webhooks come, 3 hours late: {outcomes}")
 
     def _send_an_old_event_again(self) -> None:
         webhooks = self.stack.simulator.webhooks
@@ -104,7 +104,7 @@ class FirstDay:
         organization.uses_until = self._at(24, 0)
         self.stack.simulator.account.subscriptions.cancel(str(organization.subscription_id))
         self.passage.deliver_what_waits()
-        self.passage.tell("fremont-greenhouse is cancelled at once: Stripe makes no invoice of it")
+        self.passage.tell("fremont-greenhouse is cancelled at once: there will be no invoice")
 
     # --- what goes wrong
 
@@ -128,8 +128,8 @@ class FirstDay:
 
     def _send_kept_readings(self) -> None:
         number = self.passage.send_kept(self.organizations["pike-fish-market"], self._at(12, 0))
-        self.passage.tell(f"a gateway of pike-fish-market's sends {number} readings that were taken at 12:…")
-        self.passage.mark(f"pike-fish-market sends {number} readings of 12:…")
+        self.passage.tell(f"a gateway of pike-fish-market sends {number} readings of 12:00")
+        self.passage.mark(f"pike-fish-market sends {number} readings of 12:00")
 
     def _correct_sensors(self) -> None:
         organization = self.organizations["seattle-cold-store"]

@@ -1,4 +1,4 @@
-"""What was counted beside what Stripe's final invoices bill."""
+"""What was counted beside what Stripe's final invoices bill, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from billing.invoices.storage import read_periods
 from billing.tables.usage import UsageRecord
 from programs.demo.book import READINGS, SENSORS, Organization
+from programs.demo.narrator import in_words
+from programs.demo.passage import wrapped
 from programs.local.stack import Stack
 
-PERIODS = ("1st", "2nd")
 COLUMNS = "  {:<18}{:>8}{:>9}{:>9}{:>9}{:>9}{:>6}  {}"
 
 
@@ -22,20 +23,20 @@ class PeriodLine:
     invoiced: int
     told: int = 0
 
-    @property
-    def is_right(self) -> bool:
-        """Say whether it bills what it has to, or what it lacks is told."""
-        return self.to_bill == self.invoiced + self.told
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A meter of an organisation: what was `counted`; `outside` of the subscription, and `refused` as such."""
+    """A meter of an organisation: what was `counted`, and by period.
+
+    `invoiced` is what all final invoices bill together. What was counted `outside` of the subscription is to be told as
+    `refused`.
+    """
 
     organization_id: str
     event_name: str
     counted: int
     periods: Sequence[PeriodLine]
+    invoiced: int
     outside: int = 0
     refused: int = 0
 
@@ -47,20 +48,24 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """Return `agrees`, `told` or `DIFFERS`."""
-        if not all(period.is_right for period in self.periods) or self.outside != self.refused:
+        """Return `agrees`, `told` where all that no invoice bills is told, else `DIFFERS`."""
+        are_right = all(period.to_bill == period.invoiced + period.told for period in self.periods)
+        is_all = self.invoiced == sum(period.invoiced for period in self.periods)
+        if not are_right or not is_all or self.outside != self.refused:
             return "DIFFERS"
         return "told" if self.told else "agrees"
 
 
 def lines_of(stack: Stack, organizations: Iterable[Organization]) -> list[Line]:
     """Return the lines of all organisations, the readings first."""
+    invoices = stack.simulator.account.invoices
     return [
         Line(
             each.organization_id,
             event_name,
             each.counted(event_name),
             _periods(stack, each, event_name),
+            invoices.billed(str(each.customer_id), event_name),
             each.outside(event_name),
             _refused(each, event_name),
         )
@@ -71,24 +76,16 @@ def lines_of(stack: Stack, organizations: Iterable[Organization]) -> list[Line]:
 
 def _periods(stack: Stack, organization: Organization, event_name: str) -> list[PeriodLine]:
     told = {period.span.starts_at: period.told for period in read_periods(organization.organization_id)}
-    invoiced = invoiced_by_period(stack, organization, event_name)
-    return [
-        PeriodLine(to_bill, number, sum(totals.get(event_name, 0) for totals in told.get(start, {}).values()))
-        for start, to_bill, number in zip(
-            organization.starts, organization.to_bill(event_name), invoiced, strict=True
-        )
-    ]
-
-
-def invoiced_by_period(stack: Stack, organization: Organization, event_name: str) -> list[int]:
-    """Return what Stripe's final invoices bill of each period."""
-    invoices = stack.simulator.account.invoices
-    billed = dict.fromkeys((int(start.timestamp()) for start in organization.starts), 0)
+    invoices, invoiced = stack.simulator.account.invoices, dict.fromkeys(organization.starts, 0)
     for invoice_id, quantity in invoices.billed_quantities(str(organization.customer_id), event_name).items():
         invoice = invoices.objects[invoice_id]
-        if invoice["status"] not in ("draft", "void"):
-            billed[invoice["period_start"]] += quantity
-    return list(billed.values())
+        for start in organization.starts:
+            if start.timestamp() == invoice["period_start"] and invoice["status"] not in ("draft", "void"):
+                invoiced[start] += quantity
+    return [
+        PeriodLine(to_bill, invoiced[start], sum(totals.get(event_name, 0) for totals in told.get(start, {}).values()))
+        for start, to_bill in zip(organization.starts, organization.to_bill(event_name), strict=True)
+    ]
 
 
 def _refused(organization: Organization, event_name: str) -> int:
@@ -100,26 +97,45 @@ def _refused(organization: Organization, event_name: str) -> int:
     return sum(numbers) if event_name == READINGS else (numbers or [0])[-1]
 
 
-def say_lines(lines: Iterable[Line], say: Callable[[str], None]) -> None:
+def say_lines(lines: Sequence[Line], say: Callable[[str], None]) -> None:
     """Print the table of each meter."""
-    shown = list(lines)
     for event_name in (READINGS, SENSORS):
-        say(f"\n  {event_name + ', ':<26}{'1st period':>18}{'2nd period':>18}")
+        say(f"\n  {event_name:<26}{'1st period':>18}{'2nd period':>18}")
         say(COLUMNS.format("", "counted", *("to bill", "invoiced") * 2, "told", ""))
-        for line in shown:
+        for line in lines:
             if line.event_name == event_name:
                 numbers = [number for each in line.periods for number in (each.to_bill, each.invoiced)]
-                cells = [*numbers, *["-"] * (2 * len(PERIODS) - len(numbers))]
+                cells = [*numbers, "-", "-", "-", "-"][:4]
                 say(COLUMNS.format(line.organization_id, line.counted, *cells, line.told, line.verdict))
 
 
-def conclude(lines: Iterable[Line], faults: Sequence[str], say: Callable[[str], None]) -> int:
-    """Print the table and what else is wrong; return the exit code, 1 where anything is."""
-    shown = list(lines)
-    say_lines(shown, say)
-    differing = [line for line in shown if line.verdict == "DIFFERS"]
+def say_reasons(organizations: Iterable[Organization], say: Callable[[str], None]) -> None:
+    """Print what was carried, and why the rest of what was counted is on no invoice."""
+    say("")
+    for organization in organizations:
+        name = organization.organization_id
+        if organization.late.total():
+            say(f"  {name}: {organization.late.total()} readings of the 1st period came late, the 2nd bills them")
+        told = [
+            f"{in_words(totals)} on no invoice ({code})"
+            for period in read_periods(name)
+            for code, totals in period.told.items()
+        ]
+        refused = _refused(organization, READINGS)
+        if refused:
+            told.append(f"{refused} readings outside of a subscription (refused)")
+        if told:
+            say(wrapped(f"{name}, told: {', '.join(told)}"))
+
+
+def conclude(lines: Sequence[Line], faults: Sequence[str], say: Callable[[str], None]) -> int:
+    """Print what came of it; return the exit code, 1 where anything is wrong."""
+    differing = [line for line in lines if line.verdict == "DIFFERS"]
     say("")
     for fault in faults:
         say(f"WRONG: {fault}")
-    say("Every line agrees, or what it lacks is told." if not differing else f"{len(differing)} lines DIFFER.")
+    if differing:
+        say(f"{len(differing)} of {len(lines)} lines DIFFER.")
+    else:
+        say(f"All {len(lines)} lines agree with Stripe's final invoices, or what they lack is told.")
     return 1 if differing or faults else 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from billing import clock, record_active_sensors, record_readings
-from billing.clock import HOUR, from_unix, hour_of
+from billing.clock import HOUR, from_unix, hour_of, parse_time
 from programs.demo.book import Organization
 from programs.demo.narrator import Narrator
 from programs.demo.records import readings
@@ -26,6 +26,16 @@ class Mark:
     text: str
     at: datetime
     until: datetime | None = None
+
+
+def wrapped(text: str, begin: str = "  ") -> str:
+    """Return a text in lines of at most 80 columns, behind what it begins with."""
+    return textwrap.fill(text, WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin))
+
+
+def amount(number: int, of: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {of}" if number == 1 else f"{number} {of}s"
 
 
 class Passage:
@@ -49,8 +59,7 @@ class Passage:
     def tell(self, text: str) -> None:
         """Say what happens now."""
         now = clock.utc_now()
-        begin = f"  {now.day:>2} {now:%b %H:%M}  "
-        self.say(textwrap.fill(text, WIDTH, initial_indent=begin, subsequent_indent=" " * len(begin)))
+        self.say(wrapped(text, f"{now.day:>2} {now:%b %H:%M}  "))
 
     def mark(self, text: str, at: datetime | None = None, until: datetime | None = None) -> None:
         """Put an incident on the picture, of now unless a time is given."""
@@ -59,7 +68,7 @@ class Passage:
     # --- time
 
     def go_to(self, moment: datetime) -> None:
-        """Let time pass: what Stripe does by itself happens at its time, and its webhooks are delivered as they come."""
+        """Let time pass: what Stripe does by itself happens at its time, and its webhooks come."""
         while True:
             change = self.stack.simulator.account.next_change_at()
             step = moment if change is None else min(moment, from_unix(change))
@@ -96,11 +105,15 @@ class Passage:
             comparison += timedelta(days=1) if comparison <= now else timedelta()
             run = hour_of(now) + timedelta(minutes=5)
             run += HOUR if run <= now else timedelta()
-            step = min(moment, comparison, *([run] if self.stack.due_hours() else []))
+            change = self.stack.simulator.account.next_change_at()
+            # What Stripe does by itself may make an hour due.
+            changes = [] if change is None else [from_unix(change)]
+            runs = [max(run, parse_time(hour) + timedelta(minutes=65)) for _, hour in self.stack.due_hours()]
+            step = min([moment, comparison, *changes, *runs])
             self.go_to(step)
             if step == comparison:
                 self.compare()
-            elif step == run:
+            elif step in runs:
                 self.run()
 
     # --- in
@@ -131,7 +144,9 @@ class Passage:
                 for reading in readings(names, organization.city, hour)
                 if organization.is_in_use(reading.taken_at)
             ]
-            if organization.is_in_use(clock.utc_now()) and not (organization.tells_once and organization.active_sensors):
+            if organization.is_in_use(clock.utc_now()) and not (
+                organization.tells_once and organization.active_sensors
+            ):
                 self.record_sensors(organization, hour, number)
             key = organization.organization_id, hour
             if key in self.offline:
@@ -160,9 +175,9 @@ class Passage:
     def run(self, name: str = "run") -> None:
         """Let the schedule fire."""
         summary = self.stack.meter()
-        figures = [f"{summary['hours']} hours due", f"{summary['events_sent']} events sent"]
+        figures = [amount(summary["hours"], "hour") + " due", amount(summary["events_sent"], "event") + " sent"]
         if summary["left"]:
-            figures.append(f"{summary['left']} left for later")
+            figures.append(f"{summary['left']} left")
         figures += [f"{number} refused ({code})" for code, number in sorted(summary["refused"].items())]
         self.tell(f"{name}: {', '.join(figures)}")
         self.narrator.tell_invoices()
@@ -173,6 +188,5 @@ class Passage:
         summary = self.stack.reconcile()
         figures = ("hours", "drift_events", "periods_asked_for", "failures")
         self.compared += Counter({name: summary[name] for name in figures}) + Counter(nights=1)
-        if summary["periods_asked_for"]:
-            self.tell(f"nightly comparison: asks Stripe about {summary['periods_asked_for']} period(s)")
+        self.narrator.tell_comparison(summary["periods_asked_for"])
         self.narrator.tell_periods()

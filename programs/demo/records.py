@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-
-import vega_datasets
 
 from billing.clock import HOUR
 
 STEP_FAHRENHEIT = 0.5
-RECORDS = Path(vega_datasets.__file__).parent / "_data"
+# Found, not imported: that would import pandas.
+RECORDS = Path(str(find_spec("vega_datasets").origin)).parent / "_data"
 # The weather of a June and a July is what the sensors feel in the demo's November and December.
 SINCE_THE_RECORDS = datetime(2026, 11, 2, tzinfo=UTC) - datetime(2010, 6, 16, tzinfo=UTC)
 

@@ -76,7 +76,7 @@ class RenewalDay:
         number = self.passage.send_kept(organization, hour)
         organization.late[hour] += number
         self.passage.tell(
-            f"another gateway of pike-fish-market's sends {number} readings of 2 November, 16:…: "
-            "the invoice of that period is final"
+            f"another gateway of pike-fish-market sends {number} readings, taken on 2 November "
+            "at 16:00: the invoice of that period is final"
         )
         self.passage.mark(f"pike-fish-market sends {number} readings of 2 Nov")

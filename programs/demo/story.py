@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from billing.clock import HOUR
 from programs.demo.book import Organization
 from programs.demo.first_day import FirstDay
+from programs.demo.outcome import conclude, lines_of, say_lines, say_reasons
 from programs.demo.passage import Passage
+from programs.demo.picture import Day, Drawing, draw
+from programs.demo.reconciliation import faults_of, say_comparisons
 from programs.demo.renewal_day import RenewalDay
-from programs.local.stack import Stack
 
 FIRST_DAY = datetime(2026, 11, 2, tzinfo=UTC)
 RENEWALS = datetime(2026, 12, 2, tzinfo=UTC)
 NEXT_RENEWALS = datetime(2027, 1, 2, tzinfo=UTC)
 BEGINNING = FIRST_DAY + 8 * HOUR
+DAYS = (
+    Day("Monday, 2 November: everything goes wrong", FIRST_DAY + 8 * HOUR, FIRST_DAY + 24 * HOUR),
+    Day("Wednesday, 2 December: the periods end", RENEWALS + 6 * HOUR, RENEWALS + 21 * HOUR),
+)
+INTRODUCTION = (
+    "Two months of billing: real temperature records, through the real handlers.",
+    "Everything goes wrong that can. At the end each final invoice of the simulated",
+    "Stripe is compared with what the sensors did.",
+    "",
+)
 
 
 def make_organizations() -> list[Organization]:
@@ -38,22 +50,31 @@ def make_organizations() -> list[Organization]:
     ]
 
 
-class Story:
-    """The story on a stack whose clock stands at `BEGINNING`; `say` prints its lines."""
+def live(passage: Passage) -> None:
+    """Live through all of it, up to the night in which every invoice is final."""
+    say = passage.say
+    say("1. Monday, 2 November: all subscribe, each within an hour of its own\n")
+    FirstDay(passage, FIRST_DAY).live()
+    say("\n   The days until the renewals are skipped: nothing is used in them\n")
+    passage.skip_to(RENEWALS + 6 * HOUR)
+    say("\n2. Wednesday, 2 December: the periods end\n")
+    RenewalDay(passage, RENEWALS, FIRST_DAY).live()
+    say("\n3. The days until the next invoices are skipped, and nothing more is used\n")
+    passage.skip_to(NEXT_RENEWALS + 28 * HOUR)
+    delivered = ", ".join(f"{number} {outcome}" for outcome, number in passage.delivered.items())
+    say(f"\nWebhooks delivered in all: {delivered}")
 
-    def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.passage = Passage(stack, make_organizations(), say)
 
-    def live(self) -> None:
-        """Live through all of it, up to the night in which every invoice is final."""
-        self.say("1. Monday, 2 November: all subscribe, each within an hour of its own\n")
-        FirstDay(self.passage, FIRST_DAY).live()
-        self.say("\n   The days until the renewals are skipped: nothing is used, each night is compared\n")
-        self.passage.skip_to(RENEWALS + 6 * HOUR)
-        self.say("\n2. Wednesday, 2 December: the periods end\n")
-        RenewalDay(self.passage, RENEWALS, FIRST_DAY).live()
-        self.say("\n3. Skipped again, until what the second period bills is on invoices: 2 January\n")
-        self.passage.skip_to(NEXT_RENEWALS + 28 * HOUR)
-        delivered = ", ".join(f"{number} {outcome}" for outcome, number in self.passage.delivered.items())
-        self.say(f"\n   Webhooks delivered in all: {delivered}")
+def tell_story(passage: Passage, picture: Path) -> int:
+    """Live through the story, compare, and draw; return the exit code."""
+    say, organizations = passage.say, list(passage.organizations.values())
+    for line in INTRODUCTION:
+        say(line)
+    live(passage)
+    lines = lines_of(passage.stack, organizations)
+    say("\n4. What was counted, and what Stripe's final invoices bill")
+    say_lines(lines, say)
+    say_reasons(organizations, say)
+    say_comparisons(passage)
+    draw(Drawing(DAYS, organizations, passage.marks, passage.narrator.drafts, lines), picture)
+    return conclude(lines, faults_of(passage), say)
