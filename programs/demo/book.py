@@ -18,7 +18,7 @@ class Organization:
     `sensors` is the number of its sensors now; one that `tells_once` records that number once, and it holds. It uses
     them from `uses_from` until `uses_until`. `readings` has all of an hour's readings, `late` those of them that came
     after the hour's invoice was final. `starts` are the moments at which its periods that end in the demo begin;
-    `ended_at` is the end of its subscription.
+    `ended_at` is the end of its subscription, be it the end of a period or at once.
     """
 
     organization_id: str
@@ -30,6 +30,7 @@ class Organization:
     subscription_id: str | None = None
     starts: tuple[datetime, ...] = ()
     ended_at: datetime | None = None
+    ends_at_once: bool = False
     uses_until: datetime | None = None
     readings: Counter[datetime] = field(default_factory=Counter)
     late: Counter[datetime] = field(default_factory=Counter)

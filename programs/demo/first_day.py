@@ -99,7 +99,7 @@ class FirstDay:
 
     def _cancel_at_once(self) -> None:
         organization = self.organizations["fremont-greenhouse"]
-        organization.ended_at = self._at(21, 20)
+        organization.ended_at, organization.ends_at_once = self._at(21, 20), True
         organization.starts = organization.starts[:1]
         organization.uses_until = self._at(24, 0)
         self.stack.simulator.account.subscriptions.cancel(str(organization.subscription_id))

@@ -17,11 +17,20 @@ COLUMNS = "  {:<18}{:>8}{:>9}{:>9}{:>9}{:>9}{:>6}  {}"
 
 @dataclass(frozen=True, slots=True)
 class PeriodLine:
-    """What a period's invoice has to bill by the demo's own book, what it bills, and what the stack tells it lacks."""
+    """What a period's invoice has to bill by the demo's own book, what it bills, and what the stack tells it lacks.
+
+    A period that `ends_at_once` has no invoice: all of it is to be told. Of any other period nothing is.
+    """
 
     to_bill: int
     invoiced: int
     told: int = 0
+    ends_at_once: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        """Say whether all is invoiced, or told, as it has to be."""
+        return (self.invoiced, self.told) == ((0, self.to_bill) if self.ends_at_once else (self.to_bill, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Line:
     @property
     def verdict(self) -> str:
         """Return `agrees`, `told` where all that no invoice bills is told, else `DIFFERS`."""
-        are_right = all(period.to_bill == period.invoiced + period.told for period in self.periods)
+        are_right = all(period.is_right for period in self.periods)
         is_all = self.invoiced == sum(period.invoiced for period in self.periods)
         if not are_right or not is_all or self.outside != self.refused:
             return "DIFFERS"
@@ -83,7 +92,12 @@ def _periods(stack: Stack, organization: Organization, event_name: str) -> list[
             if start.timestamp() == invoice["period_start"] and invoice["status"] not in ("draft", "void"):
                 invoiced[start] += quantity
     return [
-        PeriodLine(to_bill, invoiced[start], sum(totals.get(event_name, 0) for totals in told.get(start, {}).values()))
+        PeriodLine(
+            to_bill,
+            invoiced[start],
+            sum(totals.get(event_name, 0) for totals in told.get(start, {}).values()),
+            organization.ends_at_once,
+        )
         for start, to_bill in zip(organization.starts, organization.to_bill(event_name), strict=True)
     ]
 
@@ -101,7 +115,7 @@ def say_lines(lines: Sequence[Line], say: Callable[[str], None]) -> None:
     """Print the table of each meter."""
     for event_name in (READINGS, SENSORS):
         say(f"\n  {event_name:<26}{'1st period':>18}{'2nd period':>18}")
-        say(COLUMNS.format("", "counted", *("to bill", "invoiced") * 2, "told", ""))
+        say(COLUMNS.format("", "counted", *("to bill", "invoiced") * 2, "told", "").rstrip())
         for line in lines:
             if line.event_name == event_name:
                 numbers = [number for each in line.periods for number in (each.to_bill, each.invoiced)]
@@ -116,6 +130,8 @@ def say_reasons(organizations: Iterable[Organization], say: Callable[[str], None
         name = organization.organization_id
         if organization.late.total():
             say(f"  {name}: {organization.late.total()} readings of the 1st period came late, the 2nd bills them")
+        if organization.tells_once:
+            say(f"  {name}: its {organization.sensors} sensors, recorded once, hold in the 2nd period")
         told = [
             f"{in_words(totals)} on no invoice ({code})"
             for period in read_periods(name)

@@ -38,6 +38,14 @@ def amount(number: int, of: str) -> str:
     return f"{number} {of}" if number == 1 else f"{number} {of}s"
 
 
+def _next_comparison(now: datetime) -> datetime:
+    """Return when a comparison is next: in the nights that may find anything, on days 2 to 6 of a month."""
+    comparison = now.replace(hour=3, minute=35)
+    while comparison <= now or not 2 <= comparison.day <= 6:
+        comparison += timedelta(days=1)
+    return comparison
+
+
 class Passage:
     """The organisations on the stack, and the time that goes by; `say` prints a line.
 
@@ -99,10 +107,9 @@ class Passage:
             act()
 
     def skip_to(self, moment: datetime) -> None:
-        """Let days pass in which nothing is used: only runs that have anything to send, and the nightly comparisons."""
+        """Let days pass in which nothing is used: runs that have anything to send, and comparisons in some nights."""
         while (now := clock.utc_now()) < moment:
-            comparison = now.replace(hour=3, minute=35)
-            comparison += timedelta(days=1) if comparison <= now else timedelta()
+            comparison = _next_comparison(now)
             run = hour_of(now) + timedelta(minutes=5)
             run += HOUR if run <= now else timedelta()
             change = self.stack.simulator.account.next_change_at()

@@ -18,8 +18,6 @@ from pathlib import Path
 from billing.clock import HOUR
 
 STEP_FAHRENHEIT = 0.5
-# Found, not imported: that would import pandas.
-RECORDS = Path(str(find_spec("vega_datasets").origin)).parent / "_data"
 # The weather of a June and a July is what the sensors feel in the demo's November and December.
 SINCE_THE_RECORDS = datetime(2026, 11, 2, tzinfo=UTC) - datetime(2010, 6, 16, tzinfo=UTC)
 
@@ -35,7 +33,9 @@ class Reading:
 
 @cache
 def _records(city: str) -> dict[str, float]:
-    with (RECORDS / f"{city}-temps.csv").open(newline="") as file:
+    package = find_spec("vega_datasets")  # not imported: that would import pandas
+    assert package is not None
+    with (Path(str(package.origin)).parent / "_data" / f"{city}-temps.csv").open(newline="") as file:
         return {row["date"][:16]: float(row["temp"]) for row in csv.DictReader(file)}
 
 

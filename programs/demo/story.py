@@ -55,7 +55,8 @@ def live(passage: Passage) -> None:
     say = passage.say
     say("1. Monday, 2 November: all subscribe, each within an hour of its own\n")
     FirstDay(passage, FIRST_DAY).live()
-    say("\n   The days until the renewals are skipped: nothing is used in them\n")
+    say("\n   The days until the renewals are skipped: nothing is used in them,")
+    say("   and Stripe is compared in the first nights alone\n")
     passage.skip_to(RENEWALS + 6 * HOUR)
     say("\n2. Wednesday, 2 December: the periods end\n")
     RenewalDay(passage, RENEWALS, FIRST_DAY).live()

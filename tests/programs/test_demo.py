@@ -74,7 +74,10 @@ def test_a_fault_beside_the_invoices_ends_with_1() -> None:
         (RIGHT, "agrees"),
         (Line("acme", READINGS, 100, (PeriodLine(60, 61), PeriodLine(40, 39)), 100), "DIFFERS"),
         (Line("acme", READINGS, 60, (PeriodLine(60, 0),), 0), "DIFFERS"),
-        (Line("acme", READINGS, 60, (PeriodLine(60, 0, told=60),), 0), "told"),
+        (Line("acme", READINGS, 60, (PeriodLine(60, 0, told=60, ends_at_once=True),), 0), "told"),
+        (Line("acme", READINGS, 60, (PeriodLine(60, 0, told=60),), 0), "DIFFERS"),
+        (Line("acme", READINGS, 60, (PeriodLine(60, 55, told=5),), 55), "DIFFERS"),
+        (Line("acme", READINGS, 60, (PeriodLine(60, 60, ends_at_once=True),), 60), "DIFFERS"),
         (Line("acme", READINGS, 60, (PeriodLine(60, 60),), invoiced=70), "DIFFERS"),
         (Line("acme", READINGS, 70, (PeriodLine(60, 60),), 60, outside=10), "DIFFERS"),
         (Line("acme", READINGS, 70, (PeriodLine(60, 60),), 60, outside=10, refused=10), "told"),
@@ -83,7 +86,7 @@ def test_a_fault_beside_the_invoices_ends_with_1() -> None:
         (Line("acme", SENSORS, 3, (), 0, outside=3, refused=3), "told"),
     ],
 )
-def test_a_line_agrees_where_each_invoice_bills_its_period_or_what_it_lacks_is_told(line: Line, verdict: str) -> None:
+def test_only_what_has_no_invoice_by_the_customers_decision_may_be_told(line: Line, verdict: str) -> None:
     assert line.verdict == verdict
 
 
