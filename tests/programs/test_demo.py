@@ -115,7 +115,7 @@ def test_without_dynamodb_local_it_ends_in_two_lines_that_say_what_to_do(
     assert demo.main() == 1
     output = capfd.readouterr()
     what_is_missing, what_to_do = output.out.splitlines()
-    assert what_is_missing.startswith("DynamoDB Local is missing: npm: not installed; Amazon's download:")
+    assert what_is_missing == "DynamoDB Local is missing: npm: not installed; download: Connection refused"
     assert "DYNAMODB_ENDPOINT" in what_to_do
     assert output.err == ""
     assert all(len(line) <= 80 for line in output.out.splitlines())
