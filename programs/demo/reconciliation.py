@@ -16,6 +16,7 @@ def say_comparisons(passage: Passage) -> None:
     states = Counter(period.state for name in passage.organizations for period in read_periods(name))
     figures = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     say(f"Periods: {figures}. Stripe was asked for invoices {compared['periods_asked_for']} times.")
+    say(f"Hours left due: {len(passage.stack.due_hours())}.")
 
 
 def faults_of(passage: Passage) -> list[str]:

@@ -73,7 +73,7 @@ def tell_story(passage: Passage, picture: Path) -> int:
         say(line)
     live(passage)
     lines = lines_of(passage.stack, organizations)
-    say("\n4. What was counted, and what Stripe's final invoices bill")
+    say("\n4. What is to bill, by the demo's own book, and what final invoices bill")
     say_lines(lines, say)
     say_reasons(organizations, say)
     say_comparisons(passage)
