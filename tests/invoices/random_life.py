@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing import clock
-from billing.clock import HOUR, format_time, from_unix, hour_of
+from billing.clock import HOUR, from_unix, hour_of
 from billing.invoices.boundary import bills_last_hour
 from billing.invoices.storage import read_periods
 from billing.tables.usage import hours_between

@@ -156,7 +156,7 @@ def _overlapping(accounts: Sequence[_Account]) -> list[list[_Account]]:
 
 
 def _owed_by(group: Sequence[_Account]) -> int:
-    """Return what subscriptions owe that overlap: what was used while both sold the meter is on the invoices of both."""
+    """Return what overlapping subscriptions owe: what was used while both sold the meter is on the invoices of both."""
     return max(account.owed for account in group)
 
 
