@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering deploy clean
+	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing deploy clean
 
 ENVIRONMENT := .venv/.made-from-lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -112,6 +112,9 @@ bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three 
 
 bench-metering: $(ENVIRONMENT) ## Measure metering from 1,000 to 50,000 due hours, beside the plain way and the floor
 	python -m programs.benchmarks.metering
+
+bench-closing: $(ENVIRONMENT) ## Measure closing 10,000 billing periods that end at once (half an hour)
+	python -W ignore -m programs.benchmarks.closing
 
 bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
 	python -m programs.benchmarks.cold_start

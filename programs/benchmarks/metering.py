@@ -191,6 +191,7 @@ def running_simulator() -> Iterator[tuple[str, int]]:
             yield process.stdout.readline().split()[-1], process.pid
         finally:
             process.terminate()
+            process.communicate()  # else its last words meet a closed pipe
 
 
 def main() -> None:

@@ -118,16 +118,14 @@ class Stack:
         self, organization_id: str, *, customer: str | None = None, in_metadata: bool = True, trial_days: int = 0
     ) -> str:
         """Open a checkout session as the product does, or (not `in_metadata`) as a payment link; return its id."""
+        named = {"metadata": {"organization_id": organization_id}} if in_metadata else {}
         params: dict[str, Any] = {
             "mode": "subscription",
             "client_reference_id": organization_id,
             "line_items": [{"price": price} for price in self.prices.values()],
             "success_url": "https://sensors.example/done",
-        }
-        if customer is not None:
-            params["customer"] = customer
-        subscription: dict[str, Any] = {"metadata": {"organization_id": organization_id}} if in_metadata else {}
-        params["subscription_data"] = subscription | ({"trial_period_days": trial_days} if trial_days else {})
+            "subscription_data": named | ({"trial_period_days": trial_days} if trial_days else {}),
+        } | ({} if customer is None else {"customer": customer})
         session_id: str = self.simulator.account.checkout_sessions.create(params)["id"]
         return session_id
 
