@@ -59,6 +59,41 @@ MUTANTS = (
         f"{TABLE} -k every_hour_around",
     ),
     Mutant(
+        "what a later subscription has billed is not carried again",
+        f"{INVOICES}/owed.py",
+        "owed = sum(map(_owed_by, groups))",
+        "owed = sum(max(0, _owed_by(group)) for group in groups)",
+        f"{TESTS}/test_owed.py -k ended_subscription",
+    ),
+    Mutant(
+        "subscriptions at once do not make up for each other",
+        f"{INVOICES}/owed.py",
+        "return max(account.owed for account in group)",
+        "return sum(account.owed for account in group)",
+        f"{TESTS}/test_balance.py",
+    ),
+    Mutant(
+        "what nothing carried is carried once the customer is back",
+        f"{INVOICES}/sweep.py",
+        'if any("not_carried" in period.told for period in (stored or {}).values()):',
+        "if stored is None:",
+        f"{TESTS}/test_owed.py -k ended_subscription",
+    ),
+    Mutant(
+        "a draft whose hours are due has them sent at once",
+        f"{LAYER}/webhooks/invoices.py",
+        "    if due:\n",
+        "    if not due:\n",
+        f"{TESTS}/test_asked_runs.py",
+    ),
+    Mutant(
+        "a run that is asked for is no scheduled one for the alarms",
+        f"{LAYER}/metering/invocation.py",
+        "    _emit(summary)\n    return summary\n",
+        '    _emit(summary)\n    count("runs_succeeded")\n    return summary\n',
+        f"{TESTS}/test_asked_runs.py -k alarms",
+    ),
+    Mutant(
         "usage of a subscription that was ended at once is told",
         f"{INVOICES}/owed.py",
         'tell(period, "not_invoiced", event_name, difference)',
@@ -75,9 +110,23 @@ MUTANTS = (
     Mutant(
         "the newest number follows an older one",
         f"{LAYER}/metering/newest.py",
-        "    if start >= hour_of(now) - HOUR:\n",
-        "    if start <= now:\n",
+        "in starts.items() if start < hour_of(now) - HOUR}",
+        "in starts.items() if start > now}",
         "tests/metering/test_newest.py",
+    ),
+    Mutant(
+        "an hour that is yet to be sent makes up for it only in the same period",
+        f"{LAYER}/metering/newest.py",
+        "return is_the_newest and is_of_the_period and",
+        "return is_the_newest and",
+        "tests/metering/test_newest.py -k makes_up",
+    ),
+    Mutant(
+        "a newest number of zero is a number",
+        f"{LAYER}/metering/newest.py",
+        "(number := hour.own_total(name)) is not None]",
+        "(number := hour.own_total(name))]",
+        "tests/metering/test_newest.py -k whatever",
     ),
     Mutant(
         "hours are sent oldest first",
@@ -89,8 +138,8 @@ MUTANTS = (
     Mutant(
         "hours of one organisation are sent in their order",
         f"{LAYER}/metering/outgoing.py",
-        "            earlier[key] += 1\n",
-        "            earlier[key] += 0\n",
+        "        earlier[key] += 1\n",
+        "        earlier[key] += 0\n",
         "tests/metering/test_newest.py -k round",
     ),
 )

@@ -174,8 +174,8 @@ MUTANTS = (
     Mutant(
         "nothing is sent to a meter that would bill wrongly",
         INVOCATION,
-        "        check_run_meters(gateway)\n        with",
-        "        with",
+        "    check_run_meters(gateway)\n    with",
+        "    with",
         f"{FLOW} -k bill_wrongly",
     ),
     Mutant(
