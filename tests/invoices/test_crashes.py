@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FAULTS = (CrashBefore(), CrashAfter(), NoResponse(has_effect=True), Failing(), InConflict())
 # More calls than the part of the story has in which they are disturbed.
-MOST_CALLS = 300
-SAMPLED = range(5, MOST_CALLS, 37)
+MOST_CALLS = 180
+SAMPLED = range(5, MOST_CALLS, 22)
 
 
 @pytest.fixture
