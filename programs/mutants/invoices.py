@@ -66,6 +66,13 @@ MUTANTS = (
         f"{TESTS}/test_owed.py -k ended_subscription",
     ),
     Mutant(
+        "a trial stays free, however late its usage comes",
+        f"{INVOICES}/owed.py",
+        "period.is_in_units and not period.span.is_trial and not _is_lost(period)",
+        "period.is_in_units and not _is_lost(period)",
+        f"{TABLE} -k trial",
+    ),
+    Mutant(
         "subscriptions at once do not make up for each other",
         f"{INVOICES}/owed.py",
         "return max(account.owed for account in group)",

@@ -35,6 +35,19 @@ class Life:
         self.customer_id, self.subscription_id = self.stack.subscribe(self.organization_id, **options)
         self._deliver()
 
+    def change_price(self, proration: str) -> None:
+        """Give the readings another price, now; Stripe bills them until now at the old one, unless it is `none`."""
+        account = self.stack.simulator.account
+        items = account.subscriptions.objects[self.subscription_id]["items"]["data"]
+        item = next(item for item in items if item["price"]["id"] == self.stack.prices[READINGS])
+        recurring = {name: item["price"]["recurring"][name] for name in ("interval", "usage_type", "meter")}
+        price = account.prices.create(
+            {"product": item["price"]["product"], "currency": "eur", "unit_amount": "2", "recurring": recurring}
+        )
+        changes = {"items": [{"id": item["id"], "price": price["id"]}], "proration_behavior": proration}
+        account.subscriptions.update(self.subscription_id, changes)
+        self.stack.prices[READINGS] = price["id"]
+
     def count(self, number: int, at: datetime) -> None:
         """Record readings, now or in the past."""
         record_readings(self.organization_id, number, at)

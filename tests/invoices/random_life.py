@@ -94,28 +94,11 @@ class RandomLife(Life):
             return
         self.go_to(clock.utc_now() + self.random.randint(1, 9) * 24 * HOUR)
         self._hours(2)
-        account = self.stack.simulator.account
-        items = account.subscriptions.objects[self.subscription_id]["items"]["data"]
-        item = next(item for item in items if item["price"]["id"] == self.stack.prices[READINGS])
-        prorates = self.random.choice(["create_prorations", "none"])
-        self.story.append(f"another price, {prorates}")
-        price = account.prices.create(
-            {
-                "product": item["price"]["product"],
-                "currency": "eur",
-                "unit_amount": "2",
-                "recurring": {
-                    "interval": "month",
-                    "usage_type": "metered",
-                    "meter": item["price"]["recurring"]["meter"],
-                },
-            }
-        )
         self.go_to(clock.utc_now() + timedelta(minutes=self.random.choice([3, 20])))
         self.count(self.random.randint(1, 50), clock.utc_now())
-        changes = {"items": [{"id": item["id"], "price": price["id"]}], "proration_behavior": prorates}
-        account.subscriptions.update(self.subscription_id, changes)
-        self.stack.prices[READINGS] = price["id"]
+        proration = self.random.choice(["create_prorations", "none"])
+        self.story.append(f"another price, {proration}")
+        self.change_price(proration)
         self._hours(2)
 
     def _return(self) -> None:

@@ -69,6 +69,37 @@ def test_a_planned_end(stack: Stack, minute: int) -> None:
     assert life.invoiced() == life.counted
 
 
+@pytest.mark.usefixtures("boundary")
+@pytest.mark.parametrize("proration", ["create_prorations", "none"])
+@pytest.mark.parametrize("minute", [0, 3, 30])
+def test_a_price_that_changes_within_a_period(stack: Stack, minute: int, proration: str) -> None:
+    life = Life(stack, BEGIN + minute * MINUTE)
+    life.go_to(BEGIN + 100 * HOUR)
+    life.count_hourly(100, 3)
+    life.go_to(BEGIN + 103 * HOUR + minute * MINUTE)
+    life.count(100, BEGIN + 103 * HOUR)
+    life.change_price(proration)
+    life.count_hourly(100, 3)
+    life.go_to(MONTH_2 + 12 * HOUR)
+
+    assert (life.invoiced(), life.counted) == (700, 700)
+
+
+@pytest.mark.usefixtures("boundary")
+@pytest.mark.parametrize("minute", [0, 3, 30])
+def test_a_trial_is_free_and_what_comes_after_it_is_billed(stack: Stack, minute: int) -> None:
+    life = Life(stack, BEGIN + minute * MINUTE, trial_days=30)
+    life.count(100, BEGIN + minute * MINUTE)
+    life.go_to(MONTH_1 - 2 * HOUR)
+    life.count_hourly(100, 2)
+    life.go_to(MONTH_1 + HOUR)
+    life.count_hourly(100, 2)
+    life.count(100, BEGIN + 30 * HOUR)
+    life.go_to(MONTH_2 + 12 * HOUR)
+
+    assert life.invoiced() == 200, "late readings of the trial are free as well"
+
+
 def test_an_end_at_once_is_told_with_its_quantity(stack: Stack) -> None:
     life = Life(stack, BEGIN)
     life.count(500, BEGIN)
