@@ -34,8 +34,8 @@ def moment(phase: int) -> datetime:
 class Hour(NamedTuple):
     """An hour's item, and what Stripe counts of it.
 
-    `own` is what was counted in it. It `came_late` where it was reported after its period's invoice was final; `late`
-    is the total that was taken as late.
+    `own` is what was counted in it. It `came_late` where it was sent after its period's invoice was final; `late` is
+    the total that was taken as late.
     """
 
     own: int = NOT_THERE

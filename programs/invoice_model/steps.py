@@ -104,7 +104,8 @@ def _beginners(state: State, rules: Rules, scenario: Scenario) -> Iterator[tuple
         if invoice.status in scenario.delivered:
             text = f"the event of period {period + 1}'s {invoice.status} invoice is delivered, which is fetched"
             yield text, "is delivered", Worker("delivery", period, (FETCH, STORE), state.phase, invoice.status)
-        if item.state == "draft" and not item.invoice.is_held and scenario.looks:
+        is_soon = period == state.phase - 1 and not item.invoice.is_held
+        if item.state == "draft" and is_soon and scenario.looks:
             text = f"a run looks at period {period + 1}'s draft"
             yield text, "looks", Worker("look", period, (LOOK, FETCH, STORE), state.phase)
     for period, hour in enumerate(state.hours):
@@ -242,12 +243,12 @@ def _metered(state: State, number: int, rules: Rules) -> State:
         if not rules.may_send(now, before):
             return with_worker(state, number, None)
         hour = hour._replace(is_sending=True, at_stripe=total(before))
-        worker = worker._replace(hour=before._replace(version=hour.version))
+        came_late = state.invoices[worker.period].status in ("open", "void")
+        worker = worker._replace(hour=before._replace(version=hour.version, came_late=came_late))
     elif not (rules.may_settle_late if task == SETTLE_LATE else rules.may_settle)(now, before):
         return with_worker(state, number, None)
     elif task == SETTLE:
-        came_late = state.invoices[worker.period].status in ("open", "void")
-        hour = hour._replace(is_due=False, is_sending=False, reported=total(before), came_late=came_late)
+        hour = hour._replace(is_due=False, is_sending=False, reported=total(before), came_late=before.came_late)
     elif task == SETTLE_LATE:
         hour = hour._replace(is_due=False, is_sending=False, late=total(before))
     else:
