@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from programs.invoice_model.rules import Rules
 from programs.invoice_model.scenarios import Scenario
@@ -23,10 +22,12 @@ def search(rules: Rules, scenario: Scenario) -> Found:
         return ((reduced(step.state, rules), step) for step in steps(state, rules, scenario))
 
     def tell(way: Sequence[State]) -> tuple[str, ...]:
-        lines = [
-            next(step.text for after, step in following(before) if after == wanted) for before, wanted in pairwise(way)
-        ]
-        return (*lines, _outcome(way[-1]))
+        lines, state = [], start
+        for wanted in way[1:]:
+            step = next(step for step in steps(state, rules, scenario) if reduced(step.state, rules) == wanted)
+            lines.append(step.text)
+            state = step.state
+        return (*lines, _outcome(state))
 
     return breadth_first(
         reduced(start, rules), following, lambda step: next(broken_in(step.state, rules, scenario), None), tell

@@ -27,6 +27,11 @@ class Replay:
         self._weekly, self._interleaving, self._scenario = weekly, interleaving, scenario
         self._processes: list[Process] = []
         self._begin(0)
+        for period in range(scenario.closed):
+            weekly.end(period)
+            self._begin(period + 1)
+            weekly.finalize(period)
+            weekly.delivery(period)()
 
     def _begin(self, period: int) -> None:
         """Count a period's hour for the first time, and send it."""
