@@ -50,10 +50,12 @@ test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more gen
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
 	python -m programs.mutants
 
-model: $(ENVIRONMENT) ## Search all that can happen to an hour, or a webhook (ARGS=--deep: for minutes)
+model: $(ENVIRONMENT) ## Search all that can happen to an hour, a webhook, an invoice (ARGS=--deep: for minutes)
 	python -m programs.model $(ARGS)
 	@echo
 	python -m programs.webhook_model $(ARGS)
+	@echo
+	python -m programs.invoice_model $(ARGS)
 
 test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local

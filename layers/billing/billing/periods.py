@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -18,6 +18,8 @@ State = Literal["open", "draft", "closed", "not_invoiced"]
 LastHour = Literal["", "here", "next"]
 # Lines of these no longer change: somebody owes them, or has paid them.
 FINAL_STATUSES = frozenset({"open", "paid", "uncollectible"})
+# In the order in which one may follow another: https://docs.stripe.com/invoicing/overview#invoice-statuses
+STATUSES = ("draft", "open", "uncollectible", "paid", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class InvoiceOfPeriod:
     def is_final(self) -> bool:
         """Say whether its lines bill something, and no longer change."""
         return self.status in FINAL_STATUSES
+
+    def is_overtaken_by(self, other: InvoiceOfPeriod) -> bool:
+        """Say whether the invoice was like this before it was as another one is."""
+        is_known = {self.status, other.status} <= set(STATUSES)
+        return is_known and STATUSES.index(self.status) < STATUSES.index(other.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,39 @@ class Period:
     def begins_with(self, *, with_last_hour: bool) -> datetime:
         """Return the start of its first hour."""
         return ceiling(self.span.starts_at) if with_last_hour and not self.span.is_first else self.span.first_hour
+
+
+def with_invoice(
+    period: Period, invoice_id: str, invoice: InvoiceOfPeriod, finalizes_at: datetime | None, meters: Iterable[str]
+) -> Period:
+    """Return a period as it is with one of its invoices as Stripe has it.
+
+    `finalizes_at` is when that invoice is made final, `meters` are those that the subscription sells now; what the
+    invoice bills it has sold as well. One that was fetched before what is known of it changes nothing.
+    """
+    known = period.invoices.get(invoice_id)
+    if known is not None and invoice.is_overtaken_by(known):
+        return period
+    invoices = {**period.invoices, invoice_id: invoice}
+    sold = tuple(sorted({*period.meters, *meters, *invoice.quantities}))
+    state = _state(period.state, invoices)
+    finalizes_at = finalizes_at if invoice.closes else period.finalizes_at
+    return replace(
+        period,
+        invoices=invoices,
+        meters=sold,
+        state=state,
+        finalizes_at=finalizes_at if state == "draft" else None,
+    )
+
+
+def _state(state: State, invoices: Mapping[str, InvoiceOfPeriod]) -> State:
+    closing = [invoice for invoice in invoices.values() if invoice.closes]
+    if any(invoice.is_final for invoice in closing):
+        return "closed"
+    if any(invoice.status == "draft" for invoice in closing):
+        return "draft"
+    return "not_invoiced" if closing else state
 
 
 def total_of(carried: Mapping[str, Totals], event_name: str) -> int:

@@ -14,6 +14,8 @@ what was counted in all; and never more, but for what was corrected downwards wh
 its final invoices, and what is owed is the difference of the two over all settled periods. An open period carries it in
 an hour of its own, as part of that hour's declared total: when that period is settled, what it carried is in its lines
 and not in its count, so the difference is gone. Whoever finds that a count or an invoice has changed computes all of it
-anew. Two that do so at once are told apart by the versions of the items: what an open period carries is written only if
-it, and every period that owes, is as it was when it was read, the open one first.
+anew. What follows is written in one transaction, only if every period is as it was when it was read, those too that owe
+nothing yet: so whoever read before a change writes nothing after it. A period is counted once more when everybody can
+see that it is settled, for until then a run may send what nobody has counted. An hour of a settled period is counted
+before it is settled, whatever Stripe has of it. An invoice that was fetched before what is known of it is not stored.
 """

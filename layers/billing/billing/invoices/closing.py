@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,10 +13,10 @@ from billing.clock import format_time, parse_time
 from billing.errors import ContentionError
 from billing.invoices.boundary import seen_of_last_hour
 from billing.invoices.counting import MOST_LATE_HOURS, count_period
-from billing.invoices.owed import CODES_OF_DIFFERENCES, Carry, balance
+from billing.invoices.owed import CODES_OF_DIFFERENCES, Balance, Carry, balance
 from billing.invoices.storage import ATTEMPTS, change_period, log_fields, period_actions, read_periods
-from billing.metered_subscriptions import BillingPeriod, PeriodKey
-from billing.periods import InvoiceOfPeriod, Period, State, Totals
+from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, PeriodKey
+from billing.periods import InvoiceOfPeriod, Period, Totals, with_invoice
 from billing.settings import carries_late_usage
 from billing.stripe_gateway.invoices import StripeInvoice
 from billing.tables.periods import PeriodRecord, is_period_at_version, period_key
@@ -25,8 +25,8 @@ from billing.tables.table import connection, is_overtaken
 from billing.tables.usage import UsageRecord, carrying_actions, is_at_version
 from billing.telemetry import count, logger
 
-# A transaction takes 100 items; two are the period's and the hour's own.
-MOST_CHECKS = 90
+# A transaction takes 100 items; the others are hours that carry something.
+MOST_PERIODS = 90
 
 
 def store_invoice(
@@ -49,23 +49,10 @@ def store_invoice(
     )
 
     def change(period: Period) -> Period:
-        invoices = {**period.invoices, invoice.invoice_id: entry}
-        sold = tuple(sorted({*period.meters, *meters, *quantities}))
-        after = replace(period, invoices=invoices, meters=sold, state=_state(period.state, invoices))
-        finalizes_at = invoice.finalizes_at if entry.closes else period.finalizes_at
-        after = replace(after, finalizes_at=finalizes_at if after.state == "draft" else None)
+        after = with_invoice(period, invoice.invoice_id, entry, invoice.finalizes_at, meters)
         return _counted(organization_id, after, now, invoice.finalized_at) if after.is_settled else after
 
     return change_period(organization_id, span, now, change)
-
-
-def _state(state: State, invoices: Mapping[str, InvoiceOfPeriod]) -> State:
-    closing = [invoice for invoice in invoices.values() if invoice.closes]
-    if any(invoice.is_final for invoice in closing):
-        return "closed"
-    if any(invoice.status == "draft" for invoice in closing):
-        return "draft"
-    return "not_invoiced" if closing else state
 
 
 def settle_without_invoice(organization_id: str, span: BillingPeriod, meters: Iterable[str], now: datetime) -> Period:
@@ -115,53 +102,84 @@ def write_balance(organization_id: str, now: datetime) -> None:
         ContentionError: others kept writing the same items.
     """
     for _ in range(ATTEMPTS):
-        # What carries is read first: see the package's docstring.
-        versions = {period.span.key: period.version for period in read_periods(organization_id)}
-        periods = [
-            replace(period, version=versions.get(period.span.key)) if not period.is_settled else period
-            for period in read_periods(organization_id)
-        ]
+        periods = read_periods(organization_id)
         if any(period.is_damaged for period in periods):
             # What cannot be read may be what was invoiced: whoever carried it would bill it twice.
             return
         subscriptions = subscriptions_of(organization_id, consistent=True)
-        result = balance(periods, subscriptions, now, carries=carries_late_usage())
-        if all(_carry(organization_id, carry, now) for carry in result.carries):
-            _tell(organization_id, periods, result.told, now)
+        changes = _changes(periods, balance(periods, subscriptions, now, carries=carries_late_usage()))
+        if not changes:
             return
+        together = changes[: MOST_PERIODS // 2]
+        others = _unchanged(periods, subscriptions, together)[len(together) - MOST_PERIODS :]
+        if _write(organization_id, together, others, now):
+            for before, after in together:
+                _log(organization_id, before, after)
+            if together == changes:
+                return
     raise ContentionError(f"What {organization_id} owes was being written by others {ATTEMPTS} times")
 
 
-def _carry(organization_id: str, carry: Carry, now: datetime) -> bool:
-    """Write what a period carries, into the period's item and its hours'; False where one of them has changed."""
-    before = carry.before or Period(carry.span)
-    after = replace(before, carried=carry.carried, carried_why=_why(carry), version=(before.version or 0) + 1)
-    changed = {
-        name: totals for name, totals in carry.carried.items() if dict(before.carried.get(name, {})) != dict(totals)
+def is_behind(periods: Sequence[Period], subscriptions: Sequence[MeteredSubscription], now: datetime) -> bool:
+    """Say whether something follows from these periods that nobody has written: whoever was to do so has died."""
+    return bool(_changes(periods, balance(periods, subscriptions, now, carries=carries_late_usage())))
+
+
+Change = tuple[Period, Period]
+"""A period as it was read, and as it is to be."""
+
+
+def _changes(periods: Iterable[Period], result: Balance) -> list[Change]:
+    """Return the periods that are to carry or to tell something else than they do."""
+    changes = []
+    for carry in result.carries:
+        before = carry.before or Period(carry.span)
+        changes.append((before, replace(before, carried=carry.carried, carried_why=_why(carry))))
+    for period in periods:
+        told = result.told.get(period.span.key)
+        if told is not None and told != period.told:
+            changes.append((period, replace(period, told=told)))
+    return changes
+
+
+def _unchanged(
+    periods: Iterable[Period], subscriptions: Iterable[MeteredSubscription], changes: Iterable[Change]
+) -> list[tuple[PeriodKey, int | None]]:
+    """Return all other periods that are known, the newest last, and the versions that were read; None: no item."""
+    versions: dict[PeriodKey, int | None] = {
+        span.key: None for subscription in subscriptions for span in subscription.periods()
     }
+    versions |= {period.span.key: period.version for period in periods}
+    for before, _ in changes:
+        versions.pop(before.span.key, None)
+    return sorted(versions.items(), key=lambda each: each[0][1])
+
+
+def _write(
+    organization_id: str, changes: Iterable[Change], others: Iterable[tuple[PeriodKey, int | None]], now: datetime
+) -> bool:
+    """Write periods and the hours in which they carry; False where one of them, or of `others`, was written since."""
     try:
         with TransactWrite(connection=connection()) as transaction:
-            transaction.update(
-                PeriodRecord(organization_id, period_key(*carry.span.key)),
-                actions=period_actions(organization_id, before, after, now),
-                condition=is_period_at_version(before.version),
-            )
-            for owing in carry.owing[-MOST_CHECKS:]:
-                transaction.condition_check(
-                    PeriodRecord,
-                    organization_id,
-                    period_key(*owing.span.key),
-                    condition=is_period_at_version(owing.version),
+            for before, after in changes:
+                transaction.update(
+                    PeriodRecord(organization_id, period_key(*before.span.key)),
+                    actions=period_actions(
+                        organization_id, before, replace(after, version=(before.version or 0) + 1), now
+                    ),
+                    condition=is_period_at_version(before.version),
                 )
-            for window_start, totals in changed.items():
-                _carry_in_hour(transaction, organization_id, window_start, totals, carry.span.customer_id)
+                for window_start, totals in after.carried.items():
+                    if dict(before.carried.get(window_start, {})) != dict(totals):
+                        _carry_in_hour(transaction, organization_id, window_start, totals, before.span.customer_id)
+            for key, version in others:
+                transaction.condition_check(
+                    PeriodRecord, organization_id, period_key(*key), condition=is_period_at_version(version)
+                )
     except TransactWriteError as error:
         if is_overtaken(error):
             return False
         raise
-    logger.info(
-        "What is owed is carried", extra={"organization_id": organization_id, "carried": list(after.carried_why)}
-    )
     return True
 
 
@@ -196,42 +214,32 @@ def _why(carry: Carry) -> list[str]:
     return lines
 
 
-def _tell(
-    organization_id: str, periods: Iterable[Period], told: Mapping[PeriodKey, Mapping[str, Totals]], now: datetime
-) -> None:
-    """Store what each settled period tells; what it tells anew is counted and logged."""
-    for period in periods:
-        tells = told.get(period.span.key)
-        if tells is None or tells == period.told:
+def _log(organization_id: str, before: Period, after: Period) -> None:
+    """Log and count what a period carries and tells anew."""
+    fields = log_fields(organization_id, before.span)
+    if after.carried != before.carried:
+        logger.info("What is owed is carried", extra=fields | {"carried": list(after.carried_why)})
+    for code, totals in after.told.items():
+        if before.told.get(code) == totals:
             continue
-        before = period.told
-
-        def change(current: Period, tells: Mapping[str, Totals] = tells) -> Period:
-            return replace(current, told=tells)
-
-        change_period(organization_id, period.span, now, change)
-        for code, totals in tells.items():
-            if before.get(code) == totals:
-                continue
-            is_difference = code in CODES_OF_DIFFERENCES
-            units = sum(abs(number) for number in totals.values())
-            count("invoices_differing" if is_difference else "usage_not_invoiced", 1 if is_difference else units)
-            logger.error(
-                "An invoice is not what was counted" if is_difference else "Usage is on no invoice",
-                extra=log_fields(organization_id, period.span)
-                | {
-                    "stripe_invoice_ids": sorted(period.invoices),
-                    "code": code,
-                    "difference": dict(totals),
-                },
-            )
+        is_difference = code in CODES_OF_DIFFERENCES
+        units = sum(abs(number) for number in totals.values())
+        count("invoices_differing" if is_difference else "usage_not_invoiced", 1 if is_difference else units)
+        logger.error(
+            "An invoice is not what was counted" if is_difference else "Usage is on no invoice",
+            extra=fields | {"stripe_invoice_ids": sorted(before.invoices), "code": code, "difference": dict(totals)},
+        )
 
 
 def settle_up(organization_id: str, span: BillingPeriod, now: datetime) -> None:
-    """Write what follows once a period is settled: the hour in which it began may have changed for the one before."""
+    """Write what follows once a period is settled.
+
+    It is counted once more: until everybody could see that it is settled, a run may have sent what nobody has counted.
+    The one before it too: the hour in which this one began may have changed for it.
+    """
     for period in read_periods(organization_id):
         is_before = period.span.subscription_id == span.subscription_id and period.span.ends_at == span.starts_at
-        if is_before and period.is_settled:
+        if period.is_settled and (is_before or period.span.key == span.key):
             recount(organization_id, period, now)
     write_balance(organization_id, now)
 

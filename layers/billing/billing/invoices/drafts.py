@@ -34,6 +34,11 @@ def waits_until(ends_at: datetime) -> datetime:
     return ceiling(ends_at) + WAITS_FOR
 
 
+def waits_longer_until(finalizes_at: datetime, ends_at: datetime) -> datetime:
+    """Return until when a draft waits whose period has hours that are due; no later where it has waited 72 hours."""
+    return min(finalizes_at + WAITS_LONGER_BY, ends_at + WAITS_AT_MOST)
+
+
 def hold_draft_until(
     organization_id: str, span: BillingPeriod, invoice_id: str, gateway: StripeGateway, until: datetime
 ) -> StripeInvoice | None:
@@ -78,7 +83,7 @@ def _wait_for_due_hours(organization_id: str, key: str, gateway: StripeGateway, 
     due = count_period(organization_id, period.span, now).due
     if not due:
         return
-    until = min(period.finalizes_at + WAITS_LONGER_BY, period.span.ends_at + WAITS_AT_MOST)
+    until = waits_longer_until(period.finalizes_at, period.span.ends_at)
     fields = log_fields(organization_id, period.span) | {"hours_due": len(due), "oldest": due[0]}
     if until <= period.finalizes_at:
         count("invoices_held", dimension="no_longer")

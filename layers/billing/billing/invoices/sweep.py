@@ -1,16 +1,17 @@
 """Periods whose webhooks never came, and those that no invoice bills: looked for once a day, in what is remembered.
 
-Stripe is asked only about a period that has ended and is not settled: of a period whose webhooks came, never.
+Stripe is asked only about a period that has ended and is not settled: of a period whose webhooks came, never. What
+nobody has written though it follows from the periods is written, as where the process died that had settled one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from billing.clock import HOUR
 from billing.invoices.arrival import take_invoice
-from billing.invoices.closing import settle_up, settle_without_invoice, write_balance
+from billing.invoices.closing import is_behind, settle_up, settle_without_invoice, write_balance
 from billing.invoices.counting import count_period
 from billing.invoices.drafts import WAITS_AT_MOST
 from billing.invoices.holding import follow_number
@@ -29,7 +30,7 @@ BEFORE_ITS_END = timedelta(minutes=5)
 
 def sweep_periods(
     organization_id: str,
-    subscriptions: Iterable[MeteredSubscription],
+    subscriptions: Sequence[MeteredSubscription],
     gateway: StripeGateway,
     now: datetime,
     limit: RateLimit,
@@ -47,8 +48,8 @@ def sweep_periods(
                 asked += 1
                 limit.wait(1)
                 _look_at(organization_id, subscription, span, gateway, now)
-    if any("not_carried" in period.told for period in (stored or {}).values()):
-        # There may be a period by now that carries it: the customer has come back, or LateUsage was changed.
+    if stored is not None and is_behind(tuple(stored.values()), subscriptions, now):
+        # Whoever was to write it has died; or a period has begun that can carry it, and LateUsage may be another.
         write_balance(organization_id, now)
     return asked
 

@@ -47,10 +47,11 @@ def plan(
         return Refusal("invalid_usage", str(error))
     if hour_of(start) != start:
         return Refusal("invalid_usage", f"{hour.window_start} is not the start of an hour")
+    if is_settled:
+        # Even what Stripe has: the period may have been counted while the hour counted something else.
+        return Late(totals)
     if hour.sending is None and hour.reported == totals:
         return None
-    if is_settled:
-        return Late(totals)
     if start < now - OLDEST:
         return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
     if hour.reported_to is not None:
