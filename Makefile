@@ -55,7 +55,9 @@ model: $(ENVIRONMENT) ## Search all that can happen to an hour, or a webhook (AR
 	@echo
 	python -m programs.webhook_model $(ARGS)
 
-test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
+# The image for the machine's own processor needs no emulation.
+test-sam bench-cold-start: ARCHITECTURE ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+test-sam: build ## Build as on other machines, and invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local
 
 verify-stripe: $(ENVIRONMENT) ## Check what is assumed of Stripe: in the sandbox of STRIPE_SECRET_KEY, else the simulator
@@ -104,8 +106,8 @@ openapi: $(ENVIRONMENT) ## Write docs/openapi.json anew after a change of the bi
 
 # ------------------------------------------------------------------------------------------------- build and deploy
 
-build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and what is unused out
-	tools/build.sh
+build: $(ENVIRONMENT) ## Build for Lambda, for ENV's architecture or ARCHITECTURE=arm64: bytecode in, what is unused out
+	ENV=$(ENV) ARCHITECTURE=$(ARCHITECTURE) tools/build.sh
 
 bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three minutes)
 	python -W ignore -m programs.benchmarks.webhook
