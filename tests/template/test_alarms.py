@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -67,6 +68,17 @@ def test_alarms_about_runs_keep_quiet_where_the_schedule_is_off() -> None:
 
     silent = {name for name, alarm in off.items() if alarm["Properties"].get("ActionsEnabled") is False}
     assert silent == {"NoComparisonAlarm", "NoRunAlarm"}
+
+
+def test_hours_that_grow_old_while_the_schedule_is_off_are_measured_and_told() -> None:
+    on, off = expand(ScheduleState="ENABLED"), expand(ScheduleState="DISABLED")
+    runs = ("UsageMeteringFunctionHourly", "UsageReconciliationFunctionDaily")
+    watch = "UsageMeteringFunctionBacklog"
+
+    assert [off.properties(name)["State"] for name in (*runs, watch)] == ["DISABLED", "DISABLED", "ENABLED"]
+    assert [on.properties(name)["State"] for name in (*runs, watch)] == ["ENABLED", "ENABLED", "DISABLED"]
+    assert json.loads(off.properties(watch)["Target"]["Input"]) == {"measure": "backlog"}
+    assert off.properties("OverdueHoursAlarm").get("ActionsEnabled", True) is True
 
 
 @pytest.mark.parametrize("name", alarms())
