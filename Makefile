@@ -9,8 +9,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/billing
 export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
-# `sam validate` and cfn-lint look up nothing, but want to be told a region.
-export AWS_DEFAULT_REGION ?= eu-central-1
+# The `aws` command goes by AWS_REGION first, boto3 and SAM know the other name only: one region for all of them.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 UV := .cache/uv/bin/uv
 EXPORT_REQUIREMENTS := $(UV) export --frozen --quiet --no-dev --no-emit-project --no-header --no-annotate
@@ -30,7 +32,7 @@ environment: $(ENVIRONMENT) ## Make .venv from uv.lock (every other target does 
 test: lint ## Run every check, and all tests but those that take minutes or need Docker
 	$(UV) lock --check --quiet
 	$(EXPORT_REQUIREMENTS) | diff layers/dependencies/requirements.txt - || (echo "run: make lock" && false)
-	sam validate --lint
+	sam validate --lint --region eu-central-1 # looks up nothing, but wants to be told one
 	cfn-lint template.yaml
 	$(PYTEST) -m "not sam_local and not deep"
 	@echo "Not run here: the built functions in the Lambda image (make test-sam, needs Docker); make test-deep"
@@ -118,8 +120,8 @@ bench-metering: $(ENVIRONMENT) ## Measure metering from 1,000 to 50,000 due hour
 bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
 	python -m programs.benchmarks.cold_start
 
-deploy: build ## Deploy ENV=dev, staging or prod
-	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default) $(DEPLOY_ARGS)
+deploy: build ## Deploy ENV=dev, staging or prod to your AWS region
+	python -m tools.deploy $(or $(ENV),dev) $(DEPLOY_ARGS)
 
 clean: ## Remove what was built and downloaded
 	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -38,7 +38,9 @@ def aws_client(service: str) -> Any:
     try:
         return boto3.client(service)  # type: ignore[call-overload]  # the service is named at run time
     except NoRegionError as error:
-        raise ConfigurationError("There is no AWS region: set AWS_REGION or a profile with one") from error
+        raise ConfigurationError(
+            "There is no AWS region: set AWS_DEFAULT_REGION, or a region for your profile (aws configure)"
+        ) from error
 
 
 def use_stack(name: str) -> dict[str, str]:

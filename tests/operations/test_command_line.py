@@ -145,3 +145,14 @@ def test_the_template_has_the_outputs_and_the_service_that_are_read_here() -> No
     assert {*connection.OUTPUTS, connection.WEBHOOK_URL} <= template["Outputs"].keys()
     variables = template["Resources"]["UsageMeteringFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == SERVICE
+
+
+def test_every_command_on_a_stack_says_where_it_is(stack: Stack, operate: Operate, deployed: Stubber) -> None:
+    deployed.add_response("describe_stacks", _stack_outputs(OUTPUTS))
+    assert operate("--stack", "billing-prod", "due").err == "billing-prod in eu-central-1\n"
+
+
+def test_no_region_is_told_by_the_name_of_what_is_read(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    ran = operate("--stack", "billing-prod", "status")
+    assert (ran.code, "set AWS_DEFAULT_REGION" in ran.err) == (1, True)

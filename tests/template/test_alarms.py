@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from billing.api.problems import TITLES
 from tests.template.expanded import expand, referred
 from tests.template.functions import FUNCTIONS
 from tests.template.source import ROOT
@@ -50,6 +51,14 @@ def test_every_function_s_errors_and_throttles_have_an_alarm(function: str, metr
 )
 def test_what_a_person_must_act_on_has_an_alarm(metric: str) -> None:
     assert metric in {item.metric for item in watched_by_alarms()}
+
+
+def test_what_a_caller_did_wrong_is_no_error_of_the_api() -> None:
+    (query,) = alarms()["ApiErrorsAlarm"]["Metrics"]
+    left_out = set(re.findall(r"status != '(\d+)'", text(query["Expression"])))
+
+    assert {str(status.value) for status in TITLES if 400 <= status < 500} <= left_out
+    assert not [status for status in left_out if status >= "500"]
 
 
 def test_a_broken_metering_looks_different_from_no_usage() -> None:

@@ -111,6 +111,8 @@ def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mappin
     function = template.properties(referred(source["FunctionName"]))
 
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    # So long does a message wait that failed or was throttled: not beyond the next hour's run.
+    assert queue["VisibilityTimeout"] <= 30 * 60
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert int(source["ScalingConfig"]["MaximumConcurrency"]) >= 2
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5

@@ -63,7 +63,7 @@ def requested_organization(event: Any) -> str | None:
 
 
 def only_measures(event: Any) -> bool:
-    """Say whether an event asks for the backlog's age alone, as the schedule does that watches while no run is wanted."""
+    """Say whether an event asks for the backlog's age alone, as the schedule `Backlog` does."""
     return isinstance(event, Mapping) and event.get("measure") == "backlog"
 
 
