@@ -42,7 +42,7 @@ def allow_only(architecture: str, template: Path) -> None:
     content["Parameters"]["Architecture"] |= {
         "AllowedValues": [architecture],
         "Default": architecture,
-        "ConstraintDescription": f"{architecture}: what this was built for (make build ARCHITECTURE=…)",
+        "ConstraintDescription": f"{architecture}: this was built for it; make builds for what samconfig.toml says",
     }
     template.write_text(yaml_dump(content), encoding="utf-8")
 

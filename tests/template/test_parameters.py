@@ -42,9 +42,24 @@ def test_the_page_on_deploying_explains_every_parameter() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(PARAMETERS)
 
 
+def test_a_new_account_takes_every_default() -> None:
+    # With its 10 concurrent executions it may reserve none.
+    assert (PARAMETERS["ReserveMeteringConcurrency"]["Default"], PARAMETERS["MeteringWorkers"]["Default"]) == (
+        "false",
+        0,
+    )
+
+
 ALLOWED_AND_REFUSED: dict[str, tuple[list[str], list[str]]] = {
     "AllowedRedirectHosts": (
-        ["", "app.example.com", "localhost:3000", "a.example.com,b.example.com:8443", "a.example.com, b.example.com"],
+        [
+            "",
+            "app.example.com",
+            "localhost:3000",
+            "a.example.com,b.example.com:8443",
+            "a.example.com, b.example.com",
+            "a.example.com ,b.example.com",
+        ],
         # What SAM leaves of "a.example.com, b.example.com" outside quotes; what no request would ever match.
         ["a.example.com,", "https://app.example.com", "app.example.com/billing", ",a.example.com"],
     ),

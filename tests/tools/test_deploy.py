@@ -12,16 +12,18 @@ import pytest
 from programs.local.cloudformation import read_template
 from tests.template.source import ROOT
 from tools.deploy import LONGEST_STACK_NAME, command
+from tools.samconfig import deployment_of
 
 LONGEST_QUEUE_NAME = 80
 
 
 def test_it_says_which_stack_goes_to_which_region(capsys: pytest.CaptureFixture[str]) -> None:
+    stack = deployment_of("prod").stack_name
     sam = command(["prod", "--no-execute-changeset"])
 
-    assert capsys.readouterr().out == "Deploying sensor-billing-prod to eu-central-1\n"
+    assert capsys.readouterr().out == f"Deploying {stack} to eu-central-1\n"
     assert sam == [
-        *("sam", "deploy", "--config-env", "prod", "--stack-name", "sensor-billing-prod"),
+        *("sam", "deploy", "--config-env", "prod", "--stack-name", stack),
         *("--region", "eu-central-1", "--no-execute-changeset"),
     ]
 

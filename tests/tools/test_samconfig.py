@@ -18,15 +18,6 @@ def test_every_parameter_stands_there_for_sam_would_send_the_previous_value_of_a
 
     assert set(deployment.parameters) == set(PARAMETERS)
     assert deployment.parameters["Environment"] == environment
-    assert deployment.stack_name == f"sensor-billing-{environment}"
-
-
-@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_what_stands_there_is_the_template_s_default_but_for_how_long_logs_are_kept(environment: str) -> None:
-    parameters = deployment_of(environment).parameters
-    differing = {name for name, value in parameters.items() if value != str(PARAMETERS[name]["Default"])}
-
-    assert differing - {"Environment"} == {"LogRetentionDays"}
 
 
 @pytest.fixture
