@@ -9,8 +9,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/layers/billing
 export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
-# `sam validate` and cfn-lint look up nothing, but want to be told a region.
-export AWS_DEFAULT_REGION ?= eu-central-1
+# The `aws` command goes by AWS_REGION first, boto3 and SAM know the other name only: one region for all of them.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 UV := .cache/uv/bin/uv
 EXPORT_REQUIREMENTS := $(UV) export --frozen --quiet --no-dev --no-emit-project --no-header --no-annotate
@@ -30,7 +32,7 @@ environment: $(ENVIRONMENT) ## Make .venv from uv.lock (every other target does 
 test: lint ## Run every check, and all tests but those that take minutes or need Docker
 	$(UV) lock --check --quiet
 	$(EXPORT_REQUIREMENTS) | diff layers/dependencies/requirements.txt - || (echo "run: make lock" && false)
-	sam validate --lint
+	sam validate --lint --region eu-central-1 # looks up nothing, but wants to be told one
 	cfn-lint template.yaml
 	$(PYTEST) -m "not sam_local and not deep"
 	@echo "Not run here: the built functions in the Lambda image (make test-sam, needs Docker); make test-deep"
@@ -57,7 +59,9 @@ model: $(ENVIRONMENT) ## Search all that can happen to an hour, a webhook, an in
 	@echo
 	python -m programs.invoice_model $(ARGS)
 
-test-sam: build ## Invoke the built functions in the Lambda image (needs Docker)
+# The image for the machine's own processor needs no emulation.
+test-sam bench-cold-start: ARCHITECTURE ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+test-sam: build ## Build as on other machines, and invoke the built functions in the Lambda image (needs Docker)
 	pytest -rs -m sam_local tests/sam_local
 
 verify-stripe: $(ENVIRONMENT) ## Check what is assumed of Stripe: in the sandbox of STRIPE_SECRET_KEY, else the simulator
@@ -106,8 +110,8 @@ openapi: $(ENVIRONMENT) ## Write docs/openapi.json anew after a change of the bi
 
 # ------------------------------------------------------------------------------------------------- build and deploy
 
-build: $(ENVIRONMENT) ## Build for Lambda: `sam build`, then bytecode in and what is unused out
-	tools/build.sh
+build: $(ENVIRONMENT) ## Build for Lambda, for ENV's architecture or ARCHITECTURE=arm64: bytecode in, what is unused out
+	ENV=$(ENV) ARCHITECTURE=$(ARCHITECTURE) tools/build.sh
 
 bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three minutes)
 	python -W ignore -m programs.benchmarks.webhook
@@ -121,8 +125,8 @@ bench-closing: $(ENVIRONMENT) ## Measure closing 10,000 billing periods that end
 bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker; some minutes)
 	python -m programs.benchmarks.cold_start
 
-deploy: build ## Deploy ENV=dev, staging or prod
-	sam deploy --config-env $(if $(filter-out dev,$(ENV)),$(ENV),default) $(DEPLOY_ARGS)
+deploy: build ## Deploy ENV=dev, staging or prod to your AWS region
+	python -m tools.deploy $(or $(ENV),dev) $(DEPLOY_ARGS)
 
 clean: ## Remove what was built and downloaded
 	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

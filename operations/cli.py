@@ -48,8 +48,11 @@ def options(
     for handler in telemetry.logger.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.stream = sys.stderr
-    outputs = connection.use_stack(stack) if stack else {}
-    context.obj = Session(stack, as_json, outputs, Console(), Console(stderr=True))
+    session = Session(stack, as_json, connection.use_stack(stack) if stack else {}, Console(), Console(stderr=True))
+    if stack:
+        # Not where programs read: whoever takes one stack for another has to see it.
+        session.err.print(f"{stack} in {connection.aws_client('cloudformation').meta.region_name}", highlight=False)
+    context.obj = session
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from billing.errors import ConfigurationError
-from operations.provisioning.secrets import FileStore, SecretsManagerStore, SecretStore
+from operations.provisioning.secrets import FileStore, SecretsManagerStore, SecretStore, StripeSecretDocument
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -38,7 +38,9 @@ def aws_client(service: str) -> Any:
     try:
         return boto3.client(service)  # type: ignore[call-overload]  # the service is named at run time
     except NoRegionError as error:
-        raise ConfigurationError("There is no AWS region: set AWS_REGION or a profile with one") from error
+        raise ConfigurationError(
+            "There is no AWS region: set AWS_DEFAULT_REGION, or a region for your profile (aws configure)"
+        ) from error
 
 
 def use_stack(name: str) -> dict[str, str]:
@@ -61,6 +63,15 @@ def use_stack(name: str) -> dict[str, str]:
         raise ConfigurationError(f"The stack {name} has no output {', '.join(missing)}: is it one of this project?")
     os.environ.update({variable: outputs[output] for output, variable in OUTPUTS.items()})
     return outputs
+
+
+def is_set_up() -> bool | None:
+    """Say whether there is a Stripe key in the stack's secret, without which every run waits; None if unreadable."""
+    store = secret_store(None)
+    try:
+        return store is not None and StripeSecretDocument(store).has_api_key()
+    except ConfigurationError:
+        return None
 
 
 def secret_store(secrets_file: Path | None) -> SecretStore | None:

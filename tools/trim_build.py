@@ -2,7 +2,8 @@
 
     python3.13 tools/trim_build.py .aws-sam/build
 
-Without bytecode every cold start compiles each imported module anew, since /opt and /var/task cannot be written.
+Without bytecode every cold start compiles each imported module anew, since /opt and /var/task cannot be written. Only
+Python 3.13, the functions' own runtime, makes bytecode that they use; another one leaves it out, and says so.
 `unchecked-hash` files are used without a look at the source's date, which SAM's zip does not keep.
 Source: https://docs.python.org/3/library/py_compile.html#py_compile.PycInvalidationMode
 """
@@ -17,7 +18,8 @@ import sys
 from pathlib import Path
 
 # The services that the functions call. botocore knows some 400; their data is most of its size.
-SERVICES = {"dynamodb", "secretsmanager", "sqs"}
+SERVICES = {"dynamodb", "lambda", "secretsmanager", "sqs"}
+RUNTIME = (3, 13)
 UNUSED_FOLDERS = ("tests", "test", "__pycache__", "examples")
 UNUSED_FILES = ("*.pyi", "py.typed", "examples-1.json*", "*.pyx", "*.pxd", "*.c", "*.h", "requirements.txt")
 
@@ -27,9 +29,16 @@ def trim(build: Path) -> None:
     before = _size(build)
     for layer in sorted(build.glob("*Layer/python")):
         _remove_unused(layer)
-    for folder in sorted(path for path in build.iterdir() if path.is_dir()):
+    is_runtime = sys.version_info[:2] == RUNTIME
+    for folder in sorted(path for path in build.iterdir() if path.is_dir() and is_runtime):
         _compile(folder)
-    print(f"{build}: {before / 1e6:.1f} MB as sam build left it, {_size(build) / 1e6:.1f} MB trimmed and compiled")
+    became = "trimmed and compiled" if is_runtime else "trimmed"
+    print(f"{build}: {before / 1e6:.1f} MB as sam build left it, {_size(build) / 1e6:.1f} MB {became}")
+    if not is_runtime:
+        print(
+            "There is no Python 3.13 here, so no bytecode was put in: the functions do the same, but cold starts take "
+            "up to three times as long (docs/benchmarks.md). Build for prod with a Python 3.13 on the PATH."
+        )
 
 
 def _remove_unused(packages: Path) -> None:
@@ -74,6 +83,4 @@ def _size(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    if sys.version_info[:2] != (3, 13):
-        sys.exit("Run it with Python 3.13: bytecode of another version is not used by the functions' runtime")
     trim(Path(sys.argv[1]))

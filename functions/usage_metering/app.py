@@ -8,11 +8,13 @@ from billing import clock, telemetry
 from billing.metering.invocation import (
     due_until,
     emit_backlog,
+    only_measures,
     process_organization,
     process_shards,
     requested_organization,
 )
 from billing.settings import metering_queue_url
+from billing.stripe_secrets import is_set_up
 from billing.tables.usage import SHARDS
 from billing.time_limit import may_continue
 
@@ -20,7 +22,8 @@ from billing.time_limit import may_continue
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Bill every due hour; with a queue configured, enqueue the shards for the workers instead.
 
-    An event `{"organization_id": "acme"}` has that organisation's due hours billed alone, and at once.
+    An event `{"organization_id": "acme"}` has that organisation's due hours billed alone, and at once;
+    `{"measure": "backlog"}` bills nothing.
 
     Raises:
         BillingError: nothing was sent; the message says what to do. The hours stay due.
@@ -30,7 +33,13 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
         organization_id = requested_organization(event)
         if organization_id is not None:
             return process_organization(organization_id, until, may_continue(context)).as_dict()
-        emit_backlog(clock.utc_now())
+        age = emit_backlog(clock.utc_now())
+        if only_measures(event):
+            return {"oldest_due_hour_age": age}
+        if not is_set_up():
+            # Nothing is broken, so nothing rings, and nothing is tried again: hours wait, and tell when they wait long.
+            telemetry.count("runs_succeeded")
+            return {"not_set_up": True}
         queue_url = metering_queue_url()
         if queue_url:
             from billing.metering.fan_out import enqueue_shards

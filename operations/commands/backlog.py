@@ -26,6 +26,7 @@ def status(
 ) -> None:
     """Show how far billing is behind: due and refused hours, and the last runs (with --stack)."""
     session, now = session_of(context), clock.utc_now()
+    is_set_up = connection.is_set_up() if session.stack else True
     oldest_end = oldest_due()
     due_hours = sum(backlog.count_due(shard, now) for shard in session.progress(range(SHARDS), "Due hours", SHARDS))
     values: dict[str, Any] = {
@@ -33,6 +34,8 @@ def status(
         "due_hours": due_hours,
     }
     table = Table("", "", show_header=False, box=None)
+    if is_set_up is False:
+        table.add_row("Not set up yet", "there is no Stripe key in the stack's secret (docs/deploy.md)")
     table.add_row("Due hours that have ended", str(due_hours))
     table.add_row("The oldest due hour ended", _time_and_age(oldest_end, now) if oldest_end else "none is due")
     if refused:
@@ -43,6 +46,7 @@ def status(
         table.add_row(f"Refused hours of the past {OLDEST_USAGE.days} days", counts or "none")
     if session.stack:
         runs = last_runs(connection.aws_client("cloudwatch"), session.stack, now)
+        values["set_up"] = is_set_up
         values["last_runs"] = runs.as_dict()
         table.add_row("Runs of the past day", f"{runs.succeeded} succeeded, {runs.failed} failed")
         table.add_row("Last successful run", _hour_or_none(runs.last_success))

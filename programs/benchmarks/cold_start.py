@@ -24,11 +24,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from programs.local.lambda_image import ARCHITECTURE, IMAGE
 from programs.local.servers import EVENTS, ROOT, LocalServers, event_body, running_servers, secret_of
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
 
-IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 OURS, PLAIN = ROOT / ".aws-sam" / "build", ROOT / ".cache" / "plain-build"
 LAYERS = ("DependenciesLayer", "BillingLayer")
 CASES = {
@@ -55,7 +55,11 @@ def main() -> None:
     samples = parser.parse_args().samples
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(
-        ["sam", "build", "--build-dir", str(PLAIN)], cwd=ROOT, env=environment, check=True, capture_output=True
+        ["sam", "build", "--build-dir", str(PLAIN), "--parameter-overrides", f"Architecture={ARCHITECTURE}"],
+        cwd=ROOT,
+        env=environment | {"ARCHITECTURE": ARCHITECTURE},
+        check=True,
+        capture_output=True,
     )
     with tempfile.TemporaryDirectory() as folder, running_servers() as servers:
         bench = Bench(servers, Path(folder), samples)

@@ -83,6 +83,26 @@ def test_a_route_serves_nobody_when_it_was_left_open(
     assert api.call(method, f"/organizations/acme/{operation}", body, authorizer={}).status == 403
 
 
+@pytest.mark.usefixtures("token_claim")
+@pytest.mark.parametrize(
+    ("method", "operation", "body", "query"),
+    [
+        ("GET", "usage", None, {"limit": "0"}),
+        ("GET", "usage", None, {"start": "yesterday"}),
+        ("POST", "portal-sessions", {"return_url": 1}, {}),
+        ("POST", "checkout-sessions", {}, {}),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told_to_its_own_organisation_alone(
+    method: str, operation: str, body: dict[str, Any] | None, query: dict[str, str], stack: Stack, api: HttpApi
+) -> None:
+    path, own_token = f"/organizations/acme/{operation}", with_claims(**{"custom:organization": "acme"})
+
+    for authorizer in NOT_ACMES:
+        assert api.call(method, path, body, query=query, authorizer=authorizer).status == 403
+    assert api.call(method, path, body, query=query, authorizer=own_token).status == 422
+
+
 def test_sam_local_is_served_though_it_signs_nothing(
     stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,18 @@ def test_a_run_without_usage_has_succeeded(stack: Stack, capsys: pytest.CaptureF
     }
 
 
+def test_the_backlog_is_measured_without_a_run(
+    stack: Stack, dynamodb: DynamoDBClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(dynamodb, "UsageTable", [due_hour("acme")])
+    stack.advance(hours=1)
+    stack.simulator.requests.clear()
+
+    assert stack.metering_app.handler({"measure": "backlog"}, None) == {"oldest_due_hour_age": 300}
+    assert emitted(capsys) == {"oldest_due_hour_age": 300}
+    assert list(stack.simulator.requests) == []
+
+
 def test_a_run_tells_what_became_of_the_hours(
     stack: Stack, dynamodb: DynamoDBClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

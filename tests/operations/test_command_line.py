@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -68,17 +69,44 @@ def deployed(operate: Operate) -> Iterator[Stubber]:
                 yield stubber
 
 
+OUTPUTS = {
+    "SubscriptionsTableName": "SubscriptionsTable",
+    "CustomersTableName": "CustomersTable",
+    "StripeEventsTableName": "StripeEventsTable",
+    "UsageTableName": "UsageTable",
+    "PeriodsTableName": "PeriodsTable",
+    "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",
+    "WebhookUrl": "https://x.execute-api.eu-central-1.amazonaws.com/stripe/webhook",
+}
+
+
+@pytest.mark.parametrize(("api_key", "is_set_up"), [("", False), ("sk_test_1", True)])
+def test_the_status_says_whether_the_stack_is_set_up(
+    stack: Stack, operate: Operate, deployed: Stubber, api_key: str, is_set_up: bool
+) -> None:
+    text = json.dumps({"api_key": api_key, "webhook_secrets": []})
+    made = boto3.client("secretsmanager").create_secret(Name="stripe", SecretString=text)
+    for _ in range(2):
+        deployed.add_response("describe_stacks", _stack_outputs(OUTPUTS | {"StripeSecretArn": made["ARN"]}))
+
+    assert operate("--json", "--stack", "billing-prod", "status").json["set_up"] is is_set_up
+    assert ("Not set up yet" in operate("--stack", "billing-prod", "status").out) is not is_set_up
+
+
+def test_the_status_needs_no_permission_to_read_the_secret(stack: Stack, operate: Operate, deployed: Stubber) -> None:
+    deployed.add_response("describe_stacks", _stack_outputs(OUTPUTS))
+    secrets = boto3.client("secretsmanager")
+    with Stubber(secrets) as refusing, pytest.MonkeyPatch.context() as patch:
+        refusing.add_client_error("get_secret_value", "AccessDeniedException")
+        of_aws = connection.aws_client
+        patch.setattr(
+            connection, "aws_client", lambda service: secrets if service == "secretsmanager" else of_aws(service)
+        )
+        assert operate("--json", "--stack", "billing-prod", "status").json["set_up"] is None
+
+
 def test_a_stack_is_operated_by_its_name(stack: Stack, operate: Operate, deployed: Stubber) -> None:
-    outputs = {
-        "SubscriptionsTableName": "SubscriptionsTable",
-        "CustomersTableName": "CustomersTable",
-        "StripeEventsTableName": "StripeEventsTable",
-        "UsageTableName": "UsageTable",
-        "PeriodsTableName": "PeriodsTable",
-        "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",
-        "WebhookUrl": "https://x.execute-api.eu-central-1.amazonaws.com/stripe/webhook",
-    }
-    deployed.add_response("describe_stacks", _stack_outputs(outputs), {"StackName": "billing-prod"})
+    deployed.add_response("describe_stacks", _stack_outputs(OUTPUTS), {"StackName": "billing-prod"})
     cloudwatch = boto3.client("cloudwatch")
     for hours_ago, name, value in ((1, "runs_succeeded", 1), (3, "runs_succeeded", 2), (2, "runs_failed", 1)):
         cloudwatch.put_metric_data(
@@ -117,3 +145,14 @@ def test_the_template_has_the_outputs_and_the_service_that_are_read_here() -> No
     assert {*connection.OUTPUTS, connection.WEBHOOK_URL} <= template["Outputs"].keys()
     variables = template["Resources"]["UsageMeteringFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == SERVICE
+
+
+def test_every_command_on_a_stack_says_where_it_is(stack: Stack, operate: Operate, deployed: Stubber) -> None:
+    deployed.add_response("describe_stacks", _stack_outputs(OUTPUTS))
+    assert operate("--stack", "billing-prod", "due").err == "billing-prod in eu-central-1\n"
+
+
+def test_no_region_is_told_by_the_name_of_what_is_read(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    ran = operate("--stack", "billing-prod", "status")
+    assert (ran.code, "set AWS_DEFAULT_REGION" in ran.err) == (1, True)

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from programs.local import tables
+from programs.local.lambda_image import IMAGE
 from programs.local.servers import (
     EVENTS,
     ORGANIZATION,
@@ -36,7 +37,6 @@ from stripe_simulator import sign
 
 pytestmark = pytest.mark.sam_local
 
-IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 SAM = str(Path(sys.executable).with_name("sam"))
 BUILT_TEMPLATE = ROOT / ".aws-sam" / "build" / "template.yaml"
 GATEWAY_START_SECONDS = 120

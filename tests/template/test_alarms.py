@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from billing.api.problems import TITLES
 from tests.template.expanded import expand, referred
 from tests.template.functions import FUNCTIONS
 from tests.template.source import ROOT
@@ -51,6 +53,14 @@ def test_what_a_person_must_act_on_has_an_alarm(metric: str) -> None:
     assert metric in {item.metric for item in watched_by_alarms()}
 
 
+def test_what_a_caller_did_wrong_is_no_error_of_the_api() -> None:
+    (query,) = alarms()["ApiErrorsAlarm"]["Metrics"]
+    left_out = set(re.findall(r"status != '(\d+)'", text(query["Expression"])))
+
+    assert {str(status.value) for status in TITLES if 400 <= status < 500} <= left_out
+    assert not [status for status in left_out if status >= "500"]
+
+
 def test_a_broken_metering_looks_different_from_no_usage() -> None:
     no_run = alarms()["NoRunAlarm"]
 
@@ -67,6 +77,17 @@ def test_alarms_about_runs_keep_quiet_where_the_schedule_is_off() -> None:
 
     silent = {name for name, alarm in off.items() if alarm["Properties"].get("ActionsEnabled") is False}
     assert silent == {"NoComparisonAlarm", "NoRunAlarm"}
+
+
+def test_hours_that_grow_old_while_the_schedule_is_off_are_measured_and_told() -> None:
+    on, off = expand(ScheduleState="ENABLED"), expand(ScheduleState="DISABLED")
+    runs = ("UsageMeteringFunctionHourly", "UsageReconciliationFunctionDaily")
+    watch = "UsageMeteringFunctionBacklog"
+
+    assert [off.properties(name)["State"] for name in (*runs, watch)] == ["DISABLED", "DISABLED", "ENABLED"]
+    assert [on.properties(name)["State"] for name in (*runs, watch)] == ["ENABLED", "ENABLED", "DISABLED"]
+    assert json.loads(off.properties(watch)["Target"]["Input"]) == {"measure": "backlog"}
+    assert off.properties("OverdueHoursAlarm").get("ActionsEnabled", True) is True
 
 
 @pytest.mark.parametrize("name", alarms())

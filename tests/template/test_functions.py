@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from programs.local.cloudformation import read_template
-from tests.template.expanded import expand, referred
+from tests.template.expanded import ExpandedTemplate, expand, referred
 from tests.template.functions import FUNCTIONS, SERVICES
 from tests.template.source import ROOT, variables_read
 
@@ -130,12 +133,36 @@ def test_every_function_has_both_layers() -> None:
         assert [layer[:-10] for layer in layers] == ["DependenciesLayer", "BillingLayer"]
 
 
-def test_layers_are_built_by_sam_and_hold_no_python_folder() -> None:
-    # A folder `python` of our own would become python/python; without BuildMethod the raw folder is shipped.
-    for layer in ("DependenciesLayer", "BillingLayer"):
-        definition = read_template()["Resources"][layer]
-        assert definition["Metadata"]["BuildMethod"] == "python3.13"
-        assert not (ROOT / definition["Properties"]["ContentUri"] / "python").exists()
+@pytest.mark.parametrize("name", [*FUNCTIONS, "DependenciesLayer", "BillingLayer"])
+def test_everything_is_built_by_make_which_needs_no_python_of_the_runtime_s_version(name: str) -> None:
+    definition = read_template()["Resources"][name]
+    properties = definition["Properties"]
+    folder = definition["Metadata"].get("ContextPath") or properties["ContentUri"]
+
+    # Without BuildMethod the raw folder is shipped.
+    assert definition["Metadata"]["BuildMethod"] == "makefile"
+    targets = re.findall(r"^(build-\S+):", (ROOT / folder / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert targets == [f"build-{name}" if name.endswith("Layer") else "build-%"]
+
+
+def test_functions_and_libraries_are_for_the_architecture_that_is_asked_for() -> None:
+    template = expand(Architecture="arm64")
+    layers = {definition["LayerName"]: definition for definition in _layers(template)}
+
+    assert {tuple(template.properties(name)["Architectures"]) for name in FUNCTIONS} == {("arm64",)}
+    assert layers["DependenciesLayer"]["CompatibleArchitectures"] == ["arm64"]
+    # Python alone, the same for both.
+    assert layers["BillingLayer"]["CompatibleArchitectures"] == ["x86_64", "arm64"]
+    # The builder's cache goes by it.
+    assert read_template()["Resources"]["DependenciesLayer"]["Metadata"]["BuildArchitecture"] == {"Ref": "Architecture"}
+
+
+def test_a_stack_that_runs_keeps_its_architecture() -> None:
+    assert {tuple(expand().properties(name)["Architectures"]) for name in FUNCTIONS} == {("x86_64",)}
+
+
+def _layers(template: ExpandedTemplate) -> list[dict[str, Any]]:
+    return [item["Properties"] for item in template.of_type("AWS::Lambda::LayerVersion").values()]
 
 
 def test_tracing_is_off_unless_asked_for() -> None:

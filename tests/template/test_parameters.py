@@ -42,6 +42,45 @@ def test_the_page_on_deploying_explains_every_parameter() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == set(PARAMETERS)
 
 
+def test_a_new_account_takes_every_default() -> None:
+    # With its 10 concurrent executions it may reserve none.
+    assert (PARAMETERS["ReserveMeteringConcurrency"]["Default"], PARAMETERS["MeteringWorkers"]["Default"]) == (
+        "false",
+        0,
+    )
+
+
+ALLOWED_AND_REFUSED: dict[str, tuple[list[str], list[str]]] = {
+    "AllowedRedirectHosts": (
+        [
+            "",
+            "app.example.com",
+            "localhost:3000",
+            "a.example.com,b.example.com:8443",
+            "a.example.com, b.example.com",
+            "a.example.com ,b.example.com",
+        ],
+        # What SAM leaves of "a.example.com, b.example.com" outside quotes; what no request would ever match.
+        ["a.example.com,", "https://app.example.com", "app.example.com/billing", ",a.example.com"],
+    ),
+    "AllowedPriceIds": (
+        ["", "price_1AbC", "price_1,price_2", "price_1, price_2"],
+        ["price_1,", "price-1", "price_1;x"],
+    ),
+    "AlarmEmail": (["", "ops@example.com"], ["ops", "ops@", "a b@example.com", "a@b@c"]),
+    "JwtIssuer": (["", "https://login.example.com/"], ["login.example.com", "http://login.example.com", "https://"]),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED_AND_REFUSED)
+def test_a_value_that_would_not_work_is_refused_when_it_is_deployed(name: str) -> None:
+    pattern = PARAMETERS[name]["AllowedPattern"]
+    allowed, refused = ALLOWED_AND_REFUSED[name]
+
+    assert [value for value in allowed if not re.fullmatch(pattern, value)] == []
+    assert [value for value in refused if re.fullmatch(pattern, value)] == []
+
+
 @pytest.mark.parametrize("name", ["MeterEventsPerSecond", "ReconciliationCallsPerSecond"])
 def test_a_pace_that_every_run_would_refuse_is_refused_when_it_is_deployed(name: str) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]

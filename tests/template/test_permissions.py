@@ -56,8 +56,7 @@ def test_roles_trust_one_service_each() -> None:
         "UsageMeteringWorkerFunctionRole": "lambda.amazonaws.com",
         "UsageReconciliationFunctionRole": "lambda.amazonaws.com",
         "BillingApiFunctionRole": "lambda.amazonaws.com",
-        "UsageMeteringFunctionHourlyRole": "scheduler.amazonaws.com",
-        "UsageReconciliationFunctionDailyRole": "scheduler.amazonaws.com",
+        "SchedulerRole": "scheduler.amazonaws.com",
     }
     trusted = {}
     for name, role in expand().of_type("AWS::IAM::Role").items():
@@ -65,6 +64,26 @@ def test_roles_trust_one_service_each() -> None:
         service: Any = statement["Principal"]["Service"]
         trusted[name] = service[0] if isinstance(service, list) else service
     assert trusted == services
+
+
+def test_the_schedules_role_is_this_account_s_and_may_start_what_they_start() -> None:
+    template = expand()
+    role = template.properties("SchedulerRole")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    allowed = {
+        (action, referred(resource))
+        for item in role_statements(role)
+        for action in item["Action"]
+        for resource in item["Resource"]
+    }
+    targets = [item["Properties"]["Target"] for item in template.of_type("AWS::Scheduler::Schedule").values()]
+
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert {referred(target["RoleArn"]) for target in targets} == {"SchedulerRole"}
+    assert allowed == {
+        *(("lambda:InvokeFunction", referred(target["Arn"])) for target in targets),
+        *(("sqs:SendMessage", referred(target["DeadLetterConfig"]["Arn"])) for target in targets),
+    }
 
 
 def test_the_webhook_never_learns_which_hours_are_due() -> None:

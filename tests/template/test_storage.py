@@ -63,7 +63,8 @@ def test_table_is_on_demand_encrypted_and_recoverable(name: str) -> None:
 def test_what_cannot_be_made_again_is_kept_when_the_stack_is_deleted_or_changed(name: str) -> None:
     resource = expand().resources[name]
 
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    # Where a first deployment fails there is nothing to keep, and the next one would only find it in its way.
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -110,6 +111,8 @@ def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mappin
     function = template.properties(referred(source["FunctionName"]))
 
     assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    # So long does a message wait that failed or was throttled: not beyond the next hour's run.
+    assert queue["VisibilityTimeout"] <= 30 * 60
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert int(source["ScalingConfig"]["MaximumConcurrency"]) >= 2
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5

@@ -14,6 +14,7 @@
     │   ├── StripeUnavailableError      no response, 409, 429, 5xx
     │   └── ContentionError             others kept writing the same item
     └── ConfigurationError          a person has to change a setting: the message says which
+        ├── NotSetUpError               the stack is new: nobody has filled its secret yet
         └── MeterMisconfiguredError     a Stripe meter that would bill wrongly
 
 Whatever else is raised is a defect of ours: HTTP 500 and an alarm, never a silent 200.
@@ -95,6 +96,10 @@ class ContentionError(UnavailableError):
 
 class ConfigurationError(BillingError):
     """A setting that is missing or wrong; the message names it and what it must be."""
+
+
+class NotSetUpError(ConfigurationError):
+    """A secret as the template made it, which nobody has filled yet."""
 
 
 class MeterMisconfiguredError(ConfigurationError):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from billing.errors import ConfigurationError
+from billing.errors import ConfigurationError, NotSetUpError
 from billing.settings import comma_separated
 from billing.telemetry import described, logger
 
@@ -77,12 +77,29 @@ def secrets_reader() -> SecretsReader:
     return SecretsReader()
 
 
+def is_set_up() -> bool:
+    """Say whether anybody has filled the stack's secret, and log where nobody has.
+
+    What else is wrong with the secret is for whoever needs it to tell.
+    """
+    try:
+        secrets_reader().current()
+    except NotSetUpError as error:
+        logger.warning("Not set up yet", extra=described(error))
+        return False
+    except ConfigurationError:
+        return True
+    return True
+
+
 def _read_secrets() -> StripeSecrets:
     api_key = os.environ.get("STRIPE_SECRET_KEY", "")
     signing_secrets = tuple(comma_separated(os.environ.get("STRIPE_WEBHOOK_SECRETS", "")))
     secret_arn = os.environ.get("STRIPE_SECRET_ARN", "")
     if secret_arn and not (api_key and signing_secrets):
         stored = _fetch_secret(secret_arn)
+        if not (api_key or stored.api_key or stored.webhook_secrets):
+            raise NotSetUpError(f"The secret {secret_arn} is still empty: put Stripe's key into it (docs/deploy.md)")
         api_key = api_key or stored.api_key
         signing_secrets = signing_secrets or stored.webhook_secrets
     if not api_key:

@@ -51,7 +51,9 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "numbers_missing": MetricDefinition(_COUNT, "", "meters without a number in a period, after one that had one"),
         "periods_damaged": MetricDefinition(_COUNT, "", "billing periods with an attribute that cannot be read"),
         # service: metering
-        "runs_succeeded": MetricDefinition(_COUNT, "", "runs in which every shard was processed"),
+        "runs_succeeded": MetricDefinition(
+            _COUNT, "", "runs that did all they could, if only because nothing is set up yet"
+        ),
         "runs_failed": MetricDefinition(_COUNT, "", "runs that raised, or had a shard that did"),
         "meter_misconfigured": MetricDefinition(_COUNT, "", "runs that refused to send because of a Stripe meter"),
         "hours_due": MetricDefinition(_COUNT, "", "due hours looked at"),

@@ -17,15 +17,18 @@ class NotYoursError(Exception):
 
 
 def authorize(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    """Let nobody through that may not act for the organisation."""
+    if not may_act(app):
+        raise NotYoursError
+    return next_middleware(app)
+
+
+def may_act(app: APIGatewayHttpResolver) -> bool:
     """Let a token's caller reach its own organisation only; one that signs with AWS credentials, every one."""
     authorizer = app.current_event.request_context.authorizer
     claim = jwt_organization_claim()
     organization_id = app.context["_route_args"].get("organization_id")
     if claim:
-        allowed = organization_id is not None and authorizer.jwt_claim.get(claim) == organization_id
-    else:
-        # API Gateway lets nobody through unsigned; a template that forgot to ask for it must not open the API.
-        allowed = bool(authorizer.iam.user_arn) or runs_under_sam_local()
-    if not allowed:
-        raise NotYoursError
-    return next_middleware(app)
+        return organization_id is not None and bool(authorizer.jwt_claim.get(claim) == organization_id)
+    # API Gateway lets nobody through unsigned; a template that forgot to ask for it must not open the API.
+    return bool(authorizer.iam.user_arn) or runs_under_sam_local()

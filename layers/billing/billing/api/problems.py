@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 import json
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     ResponseValidationError,
 )
 
-from billing.api.authorization import NotYoursError
+from billing.api.authorization import NotYoursError, may_act
 from billing.errors import (
     AlreadySubscribedError,
     BillingError,
@@ -56,7 +57,7 @@ class RefusedBodyError(Exception):
 def add_problems(app: APIGatewayHttpResolver) -> None:
     """Give every error that a route may raise its response."""
     for error_class, respond in (
-        (RequestValidationError, _invalid),
+        (RequestValidationError, partial(_invalid, app)),
         (NotFoundError, _no_such_route),
         (NotYoursError, _not_yours),
         (BillingError, _billing),
@@ -77,7 +78,10 @@ def problem(
     return Response(status.value, PROBLEM, json.dumps(body), headers=headers)
 
 
-def _invalid(error: RequestValidationError) -> Response[str]:
+def _invalid(app: APIGatewayHttpResolver, error: RequestValidationError) -> Response[str]:
+    # Powertools validates before any middleware: what is wrong with a request is for its own organisation alone.
+    if not may_act(app):
+        return _not_yours(NotYoursError())
     # The messages are pydantic's about the rule; what was sent is not repeated.
     errors = [
         {"field": ".".join(str(part) for part in each["loc"]), "message": str(each.get("msg", "Invalid"))}

@@ -62,6 +62,11 @@ def requested_organization(event: Any) -> str | None:
     return None if organization_id is None else check_organization_id(organization_id)
 
 
+def only_measures(event: Any) -> bool:
+    """Say whether an event asks for the backlog's age alone, as the schedule `Backlog` does."""
+    return isinstance(event, Mapping) and event.get("measure") == "backlog"
+
+
 def process_shards(
     shards: Sequence[int], until: datetime, may_continue: Callable[[], bool] = lambda: True
 ) -> RunSummary:
