@@ -52,6 +52,27 @@ MUTANTS = (
         f"{TESTS}/test_owed.py -k cannot_be_read",
     ),
     Mutant(
+        "what two are about to write at once is written by one",
+        f"{INVOICES}/closing.py",
+        "for key, version in others:",
+        "for key, version in ():",
+        f"{TESTS}/test_at_once.py -k both_carry",
+    ),
+    Mutant(
+        "a period is counted once more when everybody can see that it is settled",
+        f"{INVOICES}/closing.py",
+        "if period.is_settled and (is_before or period.span.key == span.key):",
+        "if period.is_settled and is_before:",
+        f"{TESTS}/test_at_once.py -k is_counted",
+    ),
+    Mutant(
+        "a final invoice never becomes a draft again",
+        f"{LAYER}/periods.py",
+        "    if known is not None and invoice.is_overtaken_by(known):\n",
+        "    if known is not None and known.is_overtaken_by(known):\n",
+        f"{TESTS}/test_at_once.py -k fetched",
+    ),
+    Mutant(
         "the invoices show with which period Stripe bills the hour of a boundary",
         f"{INVOICES}/boundary.py",
         'return seen.count("here") > seen.count("next")',

@@ -18,4 +18,5 @@ anew. What follows is written in one transaction, only if every period is as it 
 nothing yet: so whoever read before a change writes nothing after it. A period is counted once more when everybody can
 see that it is settled, for until then a run may send what nobody has counted. An hour of a settled period is counted
 before it is settled, whatever Stripe has of it. An invoice that was fetched before what is known of it is not stored.
+`programs/invoice_model` searches every order of this for a hole.
 """
