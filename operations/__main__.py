@@ -1,4 +1,4 @@
-"""Run the command line: `python -m operations --help`."""
+"""Run the command line; `./operate` does, with the environment that it needs."""
 
 import os
 import sys

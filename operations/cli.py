@@ -31,6 +31,7 @@ app = typer.Typer(
     name="operate",
     help=HELP,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # a paragraph's lines are filled
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which `--help` lists them.
