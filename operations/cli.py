@@ -91,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FAILURES as error:
         session.tell(type(error).__name__, str(error))
         return FAILED
+    except Exception as error:
+        # A defect: with its trace, and for programs as any other error.
+        if session.as_json:
+            session.tell(type(error).__name__, str(error))
+        raise
     if code == INTERRUPTED and session.interruption is None:
         session.tell("Interrupted", "by ^C")
     return code or 0
