@@ -96,14 +96,15 @@ invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and inv
 
 # ------------------------------------------------------------------------------------------------------- operate
 
-operate: $(ENVIRONMENT) ## Run the operator's command line, as in: make operate ARGS="--stack sensor-billing-dev status"
-	python -m operations $(ARGS)
+# For those who are used to them; make turns every failure into exit code 2, which `./operate` does not.
+operate: ## Run the operator's command line: better ./operate --stack sensor-billing-dev status
+	@./operate $(ARGS)
 
-provision: $(ENVIRONMENT) ## Show what Stripe lacks (meters, prices, destinations); STACK=… ARGS=--apply makes it so
-	python -m operations $(if $(STACK),--stack $(STACK)) provision $(ARGS)
+provision: ## Likewise: better ./operate --stack sensor-billing-dev provision --apply
+	@./operate $(if $(STACK),--stack $(STACK)) provision $(ARGS)
 
-requeue-refused: $(ENVIRONMENT) ## Make refused hours due again: STACK=… ARGS="--reason no_such_customer --dry-run"
-	python -m operations $(if $(STACK),--stack $(STACK)) requeue-refused $(ARGS)
+requeue-refused: ## Likewise: better ./operate --stack sensor-billing-dev requeue-refused --dry-run
+	@./operate $(if $(STACK),--stack $(STACK)) requeue-refused $(ARGS)
 
 openapi: $(ENVIRONMENT) ## Write docs/openapi.json anew after a change of the billing API
 	python -m operations.openapi > docs/openapi.json

@@ -1,7 +1,11 @@
 """What an operator needs around the functions; no function carries it.
 
-cli.py          the command line: `python -m operations --help`
+cli.py          the command line: `./operate --help`
+session.py      what its commands share: how they show, work and end
+output.py       what is printed, whole at any width
+picture.py      usage drawn over time
 connection.py   which stack to work on: its tables and its secret
+organizations.py who there is
 backlog.py      due and refused hours, looked through and put back
 replay.py       Stripe's events through the webhook's own code once more
 provisioning/   the Stripe account as one file has it: meters, prices, webhook destinations

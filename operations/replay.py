@@ -5,7 +5,6 @@ An event that was processed already is a duplicate and changes nothing: one even
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from billing.stripe_gateway.calls import StripeGateway
@@ -26,10 +25,10 @@ def undelivered_events(gateway: StripeGateway, since: datetime) -> list[StripeEv
     return sorted(events, key=lambda event: event.created or 0)
 
 
-def events_by_id(gateway: StripeGateway, event_ids: Iterable[str]) -> list[StripeEvent]:
-    """Return events by their ids, snapshot or thin.
+def event_by_id(gateway: StripeGateway, event_id: str) -> StripeEvent:
+    """Return an event by its id, snapshot or thin.
 
     Raises:
         StripeNotFoundError: Stripe has no such event, or none that is younger than 30 days.
     """
-    return [read_event(retrieve_event(gateway, event_id)) for event_id in event_ids]
+    return read_event(retrieve_event(gateway, event_id))

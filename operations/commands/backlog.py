@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
 
 from billing import clock
 from billing.metering.due import oldest_due
@@ -15,7 +17,11 @@ from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.usage import SHARDS
 from operations import backlog, connection
 from operations.last_runs import last_runs
-from operations.session import DryRun, Session, Time, read_time, session_of
+from operations.organizations import check_is_known
+from operations.output import Notes, table_of, whole
+from operations.session import FAILURES, DryRun, Session, Time, in_words, read_time, session_of
+
+MADE_DUE = "made_due"
 
 
 def status(
@@ -78,10 +84,8 @@ def due(
     """List the hours that have ended and that are not reported to Stripe yet."""
     session = session_of(context)
     keys = backlog.oldest_due_hours(clock.utc_now(), limit)
-    table = Table("Organisation", "Hour")
-    for organization_id, window_start in keys:
-        table.add_row(organization_id, window_start)
     hours = [{"organization_id": key[0], "window_start": key[1]} for key in keys]
+    table = table_of(["Organisation", whole("Hour")], keys)
     session.show({"hours": hours}, table if keys else "No hour is due.")
 
 
@@ -89,32 +93,82 @@ def requeue_refused(
     context: typer.Context,
     organization: Annotated[str | None, typer.Option(help="Only this organisation's hours.")] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Only those with this code (no_such_customer, …).")
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help=f"Only those with this code: {', '.join(backlog.CODES)}, or another of Stripe's that an hour has.",
+            autocompletion=lambda: list(backlog.CODES),
+        ),
     ] = None,
     since: Time = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make refused hours due again, so that the next run tries to bill them.
 
-    Hours that began more than 35 days ago stay refused: Stripe takes no usage that old.
+    Hours that began more than 35 days ago stay refused: Stripe takes no usage that old. Reads the whole usage table, or
+    with --organization what is that one's.
     """
     session, now = session_of(context), clock.utc_now()
     start = max(read_time(since, now - OLDEST_USAGE), now - OLDEST_USAGE)
-    hours = _all_refused(session, start) if organization is None else backlog.refused_of(organization, start)
+    if organization is not None:
+        check_is_known(organization)
+    found = _all_refused(session, start) if organization is None else backlog.refused_of(organization, start)
+    codes = {*backlog.CODES, *(hour.code for hour in found)}
+    if reason is not None and reason not in codes:
+        raise typer.BadParameter(
+            f"{reason} is no code; the codes are {', '.join(sorted(codes))}.", param_hint="--reason"
+        )
     hours = sorted(
-        (hour for hour in hours if reason in (None, hour.code)),
+        (hour for hour in found if reason in (None, hour.code)),
         key=lambda hour: (hour.organization_id, hour.window_start),
     )
-    made_due = 0
-    if not dry_run:
-        made_due = sum(backlog.requeue(hour) for hour in session.progress(hours, "Making them due", len(hours)))
-    table = Table("Organisation", "Hour", "Reason")
-    for hour in hours:
-        table.add_row(hour.organization_id, hour.window_start, hour.reason)
-    became_due = f"{made_due} of {len(hours)} hours are due again."
-    conclusion = f"{len(hours)} hours would become due." if dry_run else became_due
+    rows = [{**hour.as_dict(), "outcome": None} for hour in hours]
+    pairs = [] if dry_run else list(zip(hours, rows, strict=True))
+    with session.work(pairs, "Making them due", len(hours), "hours") as waiting:
+        for hour, row in waiting:
+            row |= _requeued(hour)
+    made_due = sum(row["outcome"] == MADE_DUE for row in rows)
+    others = [row for row in rows if row["outcome"] not in (None, MADE_DUE)]
+    done = f"{made_due} of {len(hours)} hours are due again."
     session.show(
-        {"hours": [hour.as_dict() for hour in hours], "made_due": made_due, "dry_run": dry_run},
-        *([table] if hours else []),
-        conclusion,
+        {"hours": rows, "made_due": made_due, "dry_run": dry_run},
+        *(_refused_table(rows, session.out) if hours else []),
+        *(
+            f"{row['organization_id']} {row['window_start']}: {row.get('error', 'was changed meanwhile')}"
+            for row in others
+        ),
+        f"{len(hours)} hours would become due." if dry_run else done,
     )
+    session.end(failed=any(row["outcome"] == "failed" for row in rows))
+
+
+def _requeued(hour: backlog.RefusedHour) -> dict[str, str]:
+    try:
+        return {"outcome": MADE_DUE if backlog.requeue(hour) else "changed_meanwhile"}
+    except FAILURES as error:
+        return {"outcome": "failed", "error": in_words(error)}
+
+
+def _refused_table(rows: Sequence[Mapping[str, Any]], console: Console) -> Sequence[RenderableType]:
+    """Return a row for each meter of an hour; one without numbers for an hour that has no meter's."""
+    notes = Notes(console)
+    cells = [
+        (
+            row["organization_id"],
+            row["window_start"],
+            notes.meter(name),
+            *map(str, numbers.values()),
+            notes.cell(row["reason"]),
+        )
+        for row in rows
+        for name, numbers in (row["meters"] or {"": dict.fromkeys("123", "")}).items()
+    ]
+    numbers = [whole(header, is_number=True) for header in ("Counted", "At Stripe", "Difference")]
+    columns = [
+        Column("Organisation", min_width=12),
+        whole("Hour"),
+        Column("Meter", min_width=11),
+        *numbers,
+        Column("Note"),
+    ]
+    return [table_of(columns, cells, gap=1 if notes.is_narrow else 2), *notes.below()]

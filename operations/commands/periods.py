@@ -19,6 +19,7 @@ from billing.meters import METERS
 from billing.periods import Period
 from billing.tables.periods import PeriodRecord, period_key, periods_of, stored
 from billing.tables.subscriptions import subscriptions_of
+from operations.organizations import check_is_known
 from operations.session import session_of
 
 COLOURS = {"open": "cyan", "draft": "yellow", "closed": "green", "not_invoiced": "red", "damaged": "magenta"}
@@ -33,6 +34,8 @@ def periods(
 ) -> None:
     """Show billing periods: what was counted, invoiced and carried, and what is told about it."""
     session = session_of(context)
+    if organization is not None:
+        check_is_known(organization)
     values = [each for each in _periods(organization) if each["told"] or not told]
     for each in values:
         _count_what_is_open(each)

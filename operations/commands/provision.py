@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from billing.stripe_gateway.calls import stripe_gateway
 from operations import connection
+from operations.output import table_of, whole
 from operations.provisioning.account import plan_account
 from operations.provisioning.catalogue import DEFAULT_PATH, read_catalogue
 from operations.provisioning.sales import Sales
@@ -59,9 +61,10 @@ def provision(
     if apply and changes(steps) and not refused:
         if not session.as_json:
             session.out.print(_plan_table(steps))
-        for step in session.progress(changes(steps), "Provisioning", len(changes(steps))):
-            assert step.carry_out is not None  # noqa: S101  # that is what `changes` chose
-            step.carry_out()
+        with session.work(changes(steps), "Provisioning", len(changes(steps)), "steps") as waiting:
+            for step in waiting:
+                assert step.carry_out is not None  # noqa: S101  # that is what `changes` chose
+                step.carry_out()
         steps = plan_account(sales, gateway, url, secrets)
     remaining = changes(steps)
     if refused:
@@ -79,12 +82,9 @@ def provision(
     }
     prices = "AllowedPriceIds=" + ",".join(sales.price_ids.values())
     session.show(values, _plan_table(steps), conclusion, *([prices] if sales.price_ids else []))
-    if refused or (remaining and (apply or check)):
-        raise typer.Exit(1)
+    session.end(failed=bool(refused or (remaining and (apply or check))))
 
 
 def _plan_table(steps: Iterable[Step]) -> Table:
-    table = Table("", "What", "How")
-    for step in steps:
-        table.add_row(f"[{_COLOUR[step.action]}]{step.action.value}[/]", step.subject, step.detail)
-    return table
+    rows = [(Text(step.action.value, style=_COLOUR[step.action]), step.subject, step.detail) for step in steps]
+    return table_of([whole(""), "What", "How"], rows)

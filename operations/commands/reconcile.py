@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import typer
+from rich.console import Console, RenderableType
+from rich.table import Column
 
 from billing.comparison_requests import read_request
 from billing.errors import RefusedError
 from billing.reconciliation.comparison import ComparisonSummary
+from billing.reconciliation.findings import REPAIRED, Finding
 from billing.reconciliation.invocation import carry_out
 from billing.tables.subscriptions import SEGMENTS
+from operations.output import Notes, table_of, whole
 from operations.session import DryRun, Time, session_of, without_metrics
+
+FOUND = {
+    "differs": "Stripe counts something else",
+    "never_reported": "never reported by this stack: left alone",
+    "not_due": "no run would have sent it",
+    "damaged": "damaged",
+    "failed": "not compared",
+}
 
 
 def reconcile(context: typer.Context, start: Time = None, end: Time = None, dry_run: DryRun = False) -> None:
     """Compare what Stripe counted with what was reported (by default the past two days), and make due what differs.
 
-    Exit code 1 where an organisation could not be compared.
+    Also looks at the billing periods, as every night; a dry run leaves these out. Exit code 1 where an organisation
+    could not be compared.
     """
     session = session_of(context)
     options = {name: text for name, text in (("start", start), ("end", end)) if text is not None}
@@ -25,21 +41,57 @@ def reconcile(context: typer.Context, start: Time = None, end: Time = None, dry_
         request = read_request(options)
     except RefusedError as error:
         raise typer.BadParameter(str(error)) from None
-    summary = ComparisonSummary()
-    for segment in session.progress(range(SEGMENTS), "Comparing", SEGMENTS):
-        with without_metrics():
-            compared = carry_out(replace(request, segment=segment), dry_run=dry_run)
-        summary.organizations += compared.organizations
-        summary.hours += compared.hours
-        summary.drift_events += compared.drift_events
-        summary.drift_units += compared.drift_units
-        summary.made_due += compared.made_due
-        summary.failures += compared.failures
+    totals: Counter[str] = Counter()
+    findings: list[Finding] = []
+    with session.work(range(SEGMENTS), "Comparing", SEGMENTS, "parts of the organisations") as waiting:
+        for segment in waiting:
+            with without_metrics():
+                compared = carry_out(replace(request, segment=segment), dry_run=dry_run, tell=findings.append)
+            totals.update(compared.as_dict())
+    totals["complete"] = session.interruption is None
+    summary = ComparisonSummary(**totals)  # type: ignore[arg-type]  # `complete` is a bool, which is a number
+    findings.sort(key=lambda found: (found.organization_id, found.window_start or "", found.meter or ""))
+    hours_due = len({(found.organization_id, found.window_start) for found in findings if found.kind in REPAIRED})
     conclusion = (
         f"{summary.hours} reported hours of {summary.organizations} organisations compared: "
-        f"{summary.drift_events} meter hours differ, by {summary.drift_units:g} units; "
-        f"{summary.made_due} hours made due; {summary.failures} organisations could not be compared."
+        f"{summary.drift_events} meter hours differ, by {_number(summary.drift_units)} units; "
+        f"{hours_due} hours {'would become' if dry_run else 'made'} due; "
+        f"{summary.failures} organisations could not be compared."
     )
-    session.show({**summary.as_dict(), "dry_run": dry_run}, conclusion)
-    if summary.failures:
-        raise typer.Exit(1)
+    values = {**summary.as_dict(), "findings": [_values(found) for found in findings], "dry_run": dry_run}
+    session.show(values, *(_table(findings, session.out) if findings else []), conclusion)
+    session.end(failed=summary.failures > 0)
+
+
+def _values(found: Finding) -> dict[str, Any]:
+    values = asdict(found) | {"difference": found.difference}
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
+    }
+
+
+def _table(findings: Sequence[Finding], console: Console) -> Sequence[RenderableType]:
+    notes = Notes(console)
+    numbers = [whole(header, is_number=True) for header in ("Counted", "At Stripe", "Difference")]
+    rows = [
+        (
+            found.organization_id,
+            found.window_start or "",
+            notes.meter(found.meter or ""),
+            *map(_number, (found.counted, found.at_stripe, found.difference)),
+            notes.cell(": ".join(filter(None, [FOUND[found.kind], found.error]))),
+        )
+        for found in findings
+    ]
+    columns = [
+        Column("Organisation", min_width=12),
+        whole("Hour"),
+        Column("Meter", min_width=11),
+        *numbers,
+        Column("Note"),
+    ]
+    return [table_of(columns, rows, gap=1 if notes.is_narrow else 2), *notes.below()]
+
+
+def _number(number: float | None) -> str:
+    return "" if number is None else f"{number:.0f}" if float(number).is_integer() else str(number)

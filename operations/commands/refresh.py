@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from pynamodb.exceptions import PynamoDBException
-from rich.table import Table
 
-from billing.errors import BillingError
 from billing.rate_limit import RateLimit
 from billing.settings import reconciliation_calls_per_second
-from billing.stripe_gateway.calls import stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_secrets import secrets_reader
 from billing.webhooks.linking import refresh_organization
 from operations.organizations import customers_at_stripe, known_customers
-from operations.session import DryRun, session_of, without_metrics
+from operations.output import table_of
+from operations.session import FAILURES, DryRun, in_words, session_of, without_metrics
 
 
 def refresh(
@@ -40,21 +38,29 @@ def refresh(
     chosen = sorted(organizations or customers)
     limit = RateLimit(reconciliation_calls_per_second(secrets_reader().current().api_key))
     rows: list[dict[str, Any]] = []
-    for organization_id in session.progress(chosen, "Fetching", len(chosen)):
-        customer_ids = customers.get(organization_id, set())
-        row: dict[str, Any] = {"organization_id": organization_id, "customers": sorted(customer_ids), "outcome": None}
-        if not dry_run:
-            limit.wait(1 + len(customer_ids))
-            try:
-                with without_metrics():
-                    row["outcome"] = refresh_organization(gateway, organization_id, customer_ids)
-            except (BillingError, BotoCoreError, ClientError, PynamoDBException) as error:
-                row |= {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
-        rows.append(row)
-    table = Table("Organisation", "Customers", "Outcome")
-    for row in rows:
-        outcome = row["outcome"] or "would be fetched"
-        table.add_row(row["organization_id"], " ".join(row["customers"]), row.get("error", outcome.replace("_", " ")))
-    session.show({"organizations": rows, "dry_run": dry_run}, table if rows else "There is no organisation.")
-    if any(row["outcome"] == "failed" for row in rows):
-        raise typer.Exit(1)
+    with session.work(chosen, "Fetching", len(chosen), "organisations") as waiting:
+        for organization_id in waiting:
+            customer_ids = customers.get(organization_id, set())
+            row: dict[str, Any] = {"organization_id": organization_id, "customers": sorted(customer_ids)}
+            if not dry_run:
+                limit.wait(1 + len(customer_ids))
+            rows.append(row | ({"outcome": None} if dry_run else _refreshed(gateway, organization_id, customer_ids)))
+    cells = [
+        (
+            row["organization_id"],
+            " ".join(row["customers"]),
+            row.get("error") or (row["outcome"] or "would be fetched").replace("_", " "),
+        )
+        for row in rows
+    ]
+    table = table_of(["Organisation", "Customers", "Outcome"], cells)
+    session.show({"organizations": rows, "dry_run": dry_run}, table if chosen else "There is no organisation.")
+    session.end(failed=any(row["outcome"] == "failed" for row in rows))
+
+
+def _refreshed(gateway: StripeGateway, organization_id: str, customer_ids: Collection[str]) -> dict[str, str]:
+    try:
+        with without_metrics():
+            return {"outcome": refresh_organization(gateway, organization_id, customer_ids)}
+    except FAILURES as error:
+        return {"outcome": "failed", "error": in_words(error)}

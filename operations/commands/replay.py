@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from pynamodb.exceptions import PynamoDBException
-from rich.table import Table
 
 from billing import clock
-from billing.errors import BillingError
-from billing.stripe_gateway.calls import stripe_gateway
+from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_limits import EVENTS_KEPT
 from billing.webhooks.delivery import deliver
+from billing.webhooks.events import StripeEvent
 from operations import replay
-from operations.session import DryRun, Time, read_time, session_of, without_metrics
+from operations.output import table_of, whole
+from operations.session import FAILURES, DryRun, Time, in_words, read_time, session_of, without_metrics
 
 
 def replay_events(
@@ -32,26 +31,38 @@ def replay_events(
     """
     session, now = session_of(context), clock.utc_now()
     gateway = stripe_gateway()
-    if event_ids:
-        events = replay.events_by_id(gateway, event_ids)
-    else:
-        events = replay.undelivered_events(gateway, max(read_time(since, now - EVENTS_KEPT), now - EVENTS_KEPT))
+    events: Sequence[StripeEvent | str] = event_ids or replay.undelivered_events(
+        gateway, max(read_time(since, now - EVENTS_KEPT), now - EVENTS_KEPT)
+    )
     rows: list[dict[str, Any]] = []
-    for event in session.progress(events, "Replaying", len(events)):
-        row: dict[str, Any] = {"event_id": event.event_id, "event_type": event.event_type, "outcome": None}
+    with session.work(events, "Replaying", len(events), "events") as waiting:
+        for event in waiting:
+            rows.append(_replayed(event, gateway, dry_run=dry_run))
+    cells = [
+        (
+            row["event_id"],
+            row["event_type"] or "",
+            row.get("error") or row["outcome"] or "would be replayed",
+            row.get("organization_id") or "",
+        )
+        for row in rows
+    ]
+    table = table_of([whole("Event"), "Type", "Outcome", "Organisation"], cells)
+    session.show({"events": rows, "dry_run": dry_run}, table if events else "Every event has arrived.")
+    session.end(failed=any(row["outcome"] == "failed" for row in rows))
+
+
+def _replayed(event: StripeEvent | str, gateway: StripeGateway, *, dry_run: bool) -> dict[str, Any]:
+    """Process an event, or the one with that id, unless it is a dry run; return what came of it."""
+    row: dict[str, Any] = {"event_id": event if isinstance(event, str) else event.event_id, "event_type": None}
+    try:
+        if isinstance(event, str):
+            event = replay.event_by_id(gateway, event)
+        row |= {"event_type": event.event_type, "outcome": None}
         if not dry_run:
-            try:
-                with without_metrics():
-                    delivered = deliver(event, gateway)
-                row |= {"outcome": delivered.outcome, "organization_id": delivered.organization_id}
-            except (BillingError, BotoCoreError, ClientError, PynamoDBException) as error:
-                row |= {"outcome": "failed", "error": f"{type(error).__name__}: {error}"}
-        rows.append(row)
-    failed = sum(row["outcome"] == "failed" for row in rows)
-    table = Table("Event", "Type", "Outcome", "Organisation")
-    for row in rows:
-        outcome = row["outcome"] or "would be replayed"
-        table.add_row(row["event_id"], row["event_type"], row.get("error", outcome), row.get("organization_id"))
-    session.show({"events": rows, "dry_run": dry_run}, table if rows else "Every event has arrived.")
-    if failed:
-        raise typer.Exit(1)
+            with without_metrics():
+                delivered = deliver(event, gateway)
+            row |= {"outcome": delivered.outcome, "organization_id": delivered.organization_id}
+    except FAILURES as error:
+        row |= {"outcome": "failed", "error": in_words(error)}
+    return row

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.console import Console, RenderableType
+from rich.table import Column
+from rich.text import Text
 
 from billing.api.requests import read_range
+from billing.clock import format_time
 from billing.errors import RefusedError
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.usage.reading import totals, usage_between
+from billing.usage.reading import HourOfUsage, MeterTotal, totals, usage_between
+from operations.organizations import check_is_known
+from operations.output import Notes, table_of, whole
 from operations.picture import COLOURS, picture
 from operations.session import Time, session_of
 
@@ -29,25 +35,9 @@ def usage(
         since, until = read_range(start, end)
     except RefusedError as error:
         raise typer.BadParameter(f"start or end: {error}") from None
+    check_is_known(organization)
     hours = usage_between(organization, since, until)
     meter_totals = totals(hours)
-    # Whatever the width, the hour and the reason are there whole.
-    table = Table(
-        Column("Hour", no_wrap=True),
-        Column("State", no_wrap=True),
-        *(Column(f"{name} {column}", overflow="fold") for name in meter_totals for column in ("counted", "reported")),
-        Column("Reason", overflow="fold"),
-    )
-    for hour in hours:
-        cells = [str(numbers.get(name, "")) for name in meter_totals for numbers in (hour.counted, hour.reported)]
-        state = f"[{COLOURS[hour.state]}]{hour.state}[/]"
-        not_sold = f"not sold: {', '.join(hour.not_sold)}" if hour.not_sold else ""
-        carried = ", ".join(f"{number} {name}" for name, number in hour.carried.items() if number)
-        notes = [hour.reason, not_sold, f"carried in: {carried}" if carried else ""]
-        table.add_row(hour.window_start, state, *cells, "; ".join(filter(None, notes)))
-    table.add_section()
-    sums = [str(number) for total in meter_totals.values() for number in (total.counted, total.reported)]
-    table.add_row("Total", "", *sums, "of `last` meters the last hour's")
     record = SubscriptionRecord.of(organization)
     customer_id = (record and record.stripe_customer_id) or "no Stripe customer"
     title = f"{organization}: {customer_id}, {(record and record.status) or 'no subscription'}"
@@ -57,6 +47,44 @@ def usage(
         "totals": {name: asdict(total) for name, total in meter_totals.items()},
     }
     if not hours:
-        session.show(values, title, "No usage in these hours.")
+        shown: Sequence[RenderableType] = [f"No usage from {format_time(since)} to {format_time(until)}."]
+    elif plot:
+        shown = [picture(hours, since, until, session.out.width)]
     else:
-        session.show(values, title, picture(hours, session.out.width) if plot else table)
+        shown = _table(hours, meter_totals, session.out)
+    session.show(values, Text(title, style="bold"), *shown)
+
+
+def _table(
+    hours: Sequence[HourOfUsage], meter_totals: Mapping[str, MeterTotal], console: Console
+) -> Sequence[RenderableType]:
+    """Return a row an hour, and what is to be said of it."""
+    notes = Notes(console)
+    rows: list[tuple[str | Text, ...]] = [
+        (
+            hour.window_start,
+            Text(hour.state, style=COLOURS[hour.state]),
+            *(str(numbers.get(name, "")) for name in meter_totals for numbers in (hour.counted, hour.reported)),
+            notes.cell(_note(hour)),
+        )
+        for hour in hours
+    ]
+    sums = [str(number) for total in meter_totals.values() for number in (total.counted, total.reported)]
+    rows.append(("Total", "", *sums, notes.cell("of `last` meters the last hour's")))
+    headers = [f"{notes.meter(name)} {column}" for name in meter_totals for column in ("counted", "reported")]
+    widths = [
+        max(len(text) for text in [*header.split(), *cells])
+        for header, cells in zip(headers, list(zip(*rows, strict=True))[2:-1], strict=True)
+    ]
+    numbers = [
+        Column(header, justify="right", width=width if notes.is_narrow else None)
+        for header, width in zip(headers, widths, strict=True)
+    ]
+    table = table_of([whole("Hour"), whole("State"), *numbers, "Note"], rows, gap=1 if notes.is_narrow else 2)
+    return [table, *notes.below()]
+
+
+def _note(hour: HourOfUsage) -> str:
+    not_sold = f"not sold: {', '.join(hour.not_sold)}" if hour.not_sold else ""
+    carried = ", ".join(f"{number} {name}" for name, number in hour.carried.items() if number)
+    return "; ".join(filter(None, [hour.reason, not_sold, f"carried in: {carried}" if carried else ""]))

@@ -10,7 +10,8 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from operations import connection
+from billing.errors import ConfigurationError
+from operations import backlog, connection
 from operations.last_runs import SERVICE
 from programs.local.cloudformation import read_template
 from programs.local.stack import Stack
@@ -156,3 +157,50 @@ def test_no_region_is_told_by_the_name_of_what_is_read(operate: Operate, monkeyp
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     ran = operate("--stack", "billing-prod", "status")
     assert (ran.code, "set AWS_DEFAULT_REGION" in ran.err) == (1, True)
+
+
+def test_a_defect_is_json_for_programs_and_keeps_its_trace(
+    stack: Stack, operate: Operate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backlog, "count_due", lambda shard, until: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        operate("--json", "status")
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error_type"),
+    [
+        (["--json", "nonsense"], 2, "UsageError"),
+        (["--jsn", "--json", "status"], 2, "UsageError"),
+        (["--json"], 2, "UsageError"),
+        (["usage", "--json"], 2, "UsageError"),
+        (["due", "--limit", "0", "--json"], 2, "UsageError"),
+        (["--json", "reconcile", "--start", "2026-01-01T00:00:00Z"], 2, "UsageError"),
+        (["usage", "nobody", "--json"], 1, "UnknownOrganizationError"),
+        (["usage", "--json", "--", "-nobody"], 1, "UnknownOrganizationError"),
+    ],
+)
+def test_every_error_is_one_json_document_for_programs(
+    stack: Stack, operate: Operate, arguments: list[str], code: int, error_type: str
+) -> None:
+    ran = operate(*arguments)
+    assert (ran.code, ran.err) == (code, "")
+    assert (list(ran.json), ran.json["error"]["type"]) == (["error"], error_type)
+    assert ran.json["error"]["message"]
+
+
+def test_an_organisation_may_be_called_like_an_option(stack: Stack, operate: Operate) -> None:
+    assert "No table knows the organisation --json" in operate("usage", "--", "--json").err
+
+
+def test_without_a_command_the_help_is_shown(operate: Operate) -> None:
+    assert (operate().code, "requeue-refused" in operate().out) == (0, True)
+
+
+def test_what_an_error_says_is_no_markup(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> dict[str, str]:
+        raise ConfigurationError(f"{name}: [bold] of [/nothing] " + "long " * 60)
+
+    monkeypatch.setattr(connection, "use_stack", fails)
+    assert operate("--stack", "x", "status").err == f"ConfigurationError: x: [bold] of [/nothing] {'long ' * 60}\n"

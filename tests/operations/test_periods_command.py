@@ -113,5 +113,6 @@ def test_a_draft_says_until_when_it_waits(stack: Stack, operate: Operate) -> Non
 
 
 def test_an_organisation_without_periods_is_told(stack: Stack, operate: Operate) -> None:
-    assert "No billing periods." in operate("periods", "nobody").out
-    assert operate("--json", "periods", "nobody").json == {"periods": []}
+    record_readings("acme", 7, START - timedelta(hours=2))
+    assert "No billing periods." in operate("periods", "acme").out
+    assert operate("--json", "periods", "acme").json == {"periods": []}

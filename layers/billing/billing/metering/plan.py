@@ -30,6 +30,9 @@ NO_SUBSCRIPTION = "no_subscription"
 SUBSCRIPTION_NOT_BEGUN = "subscription_not_begun"
 SUBSCRIPTION_ENDED = "subscription_ended"
 UNLINKED = (NO_CUSTOMER, NO_SUBSCRIPTION, SUBSCRIPTION_NOT_BEGUN, SUBSCRIPTION_ENDED)
+# Those that only another count, or nothing, ends.
+INVALID_USAGE = "invalid_usage"
+TOO_OLD = "too_old"
 
 
 def plan(
@@ -44,16 +47,16 @@ def plan(
         start = parse_time(hour.window_start)
         totals = {meter.event_name: total(hour, meter) for meter in METERS if _is_counted(hour, meter)}
     except ValueError as error:
-        return Refusal("invalid_usage", str(error))
+        return Refusal(INVALID_USAGE, str(error))
     if hour_of(start) != start:
-        return Refusal("invalid_usage", f"{hour.window_start} is not the start of an hour")
+        return Refusal(INVALID_USAGE, f"{hour.window_start} is not the start of an hour")
     if is_settled:
         # Even what Stripe has: the period may have been counted while the hour counted something else.
         return Late(totals)
     if hour.sending is None and hour.reported == totals:
         return None
     if start < now - OLDEST:
-        return Refusal("too_old", "Stripe takes no usage that is older than 35 days")
+        return Refusal(TOO_OLD, "Stripe takes no usage that is older than 35 days")
     if hour.reported_to is not None:
         return _declaration(hour, totals, hour.reported_to, hour.stamped_from, now)
     subscription = _subscription(link, start)

@@ -23,6 +23,8 @@ STREAM_BATCH = 100
 ATTEMPTS = 5
 # Refusals that end when the meter is repaired, or with time: the hour stays due.
 TEMPORARY_CODES = frozenset({"archived_meter", "no_meter", "timestamp_in_future"})
+# What Stripe refuses without a code of its own.
+REFUSED_BY_STRIPE = "refused_by_stripe"
 
 Outcome = Refusal | UnavailableError | None
 """None: Stripe has accepted the event. A refusal: it never will. An `UnavailableError`: send it again later."""
@@ -116,4 +118,4 @@ def _judge(error: StripeRefusedError) -> Refusal | UnavailableError:
     if isinstance(error, StripeNotFoundError):
         # Not the customer but the address is unknown there: a wrong base address or a proxy says that.
         return UnavailableError(message)
-    return Refusal(error.code or "refused_by_stripe", message)
+    return Refusal(error.code or REFUSED_BY_STRIPE, message)

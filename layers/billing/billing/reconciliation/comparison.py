@@ -21,6 +21,7 @@ from billing.errors import StripeNotFoundError
 from billing.invoices.sweep import TIME_TO_COME, sweep_periods
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
+from billing.reconciliation.findings import Finding
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.summaries import hourly_summaries
 from billing.stripe_limits import OLDEST_USAGE
@@ -33,7 +34,7 @@ from billing.tables.usage import (
     make_visible,
 )
 from billing.telemetry import described, logger
-from billing.usage.reading import state_of
+from billing.usage.reading import state_of, totals_of
 from billing.webhooks.linking import refresh_organization
 
 METER_NAMES = frozenset(meter.event_name for meter in METERS)
@@ -41,6 +42,10 @@ METER_NAMES = frozenset(meter.event_name for meter in METERS)
 LONGEST_SPAN = timedelta(hours=100)
 # An hour that is found wrong later than this before Stripe takes it no more would come too late for the next run.
 TIME_TO_REPAIR = 2 * HOUR
+MESSAGES: Mapping[str, str] = {
+    "differs": "Stripe counted something else than was reported",
+    "never_reported": "Stripe counts usage that was never reported to this customer",
+}
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Comparison:
 
     `reported_since` adds the older hours that were reported then or later, None no older ones. `meter_ids` has the
     Stripe id of each meter to compare by event name; `limit` paces the calls to Stripe; a dry run changes nothing.
+    `tell` is called with whatever is found.
     """
 
     gateway: StripeGateway
@@ -94,6 +100,7 @@ class Comparison:
     now: datetime
     limit: RateLimit
     dry_run: bool = False
+    tell: Callable[[Finding], None] = lambda finding: None
     summary: ComparisonSummary = field(default_factory=ComparisonSummary)
 
     def compare_all(self, subscriptions: Iterable[SubscriptionRecord], may_continue: Callable[[], bool]) -> str | None:
@@ -182,6 +189,9 @@ class Comparison:
             self.summary.damaged += 1
             fields = {"organization_id": hour.organization_id, "window_start": hour.window_start}
             logger.error("An hour is damaged", extra=fields | {"attributes": sorted(hour.damaged)})
+            self.tell(
+                Finding("damaged", hour.organization_id, hour.window_start, error=", ".join(sorted(hour.damaged)))
+            )
         return state != "damaged" and not hour.is_hidden
 
     def _repair(self, hour: UsageRecord) -> None:
@@ -192,6 +202,8 @@ class Comparison:
         logger.error(
             "No run would have sent this hour: whoever wrote it did not make it due as it must be", extra=fields
         )
+        for event_name, total in totals_of(hour).items():
+            self.tell(Finding("not_due", hour.organization_id, hour.window_start, event_name, total))
 
     def _fail(self, error: Exception, organization_id: str, **fields: str) -> None:
         self.summary.failures += 1
@@ -199,6 +211,7 @@ class Comparison:
             "An organisation could not be compared",
             extra={"organization_id": organization_id} | fields | described(error),
         )
+        self.tell(Finding("failed", organization_id, error=f"{type(error).__name__}: {error}"))
 
     def _is_comparable(self, hour: UsageRecord) -> bool:
         # Without `reported` the hour is due or refused; with `sending`, or due, a run is about to send it anyway.
@@ -213,36 +226,39 @@ class Comparison:
     def _compare(self, organization_id: str, customer_id: str, span: _Span) -> None:
         hours = [hour for hour in span.hours if self._is_comparable(hour)]
         known = {parse_time(hour.window_start) for hour in span.hours}
-        differing: dict[str, tuple[UsageRecord, dict[str, float]]] = {}
+        differing: dict[str, tuple[UsageRecord, list[Finding]]] = {}
         for event_name, meter_id in self.meter_ids.items():
             self.limit.wait(1)
             counted = hourly_summaries(self.gateway, meter_id, customer_id, span.start, span.end)
             for start in sorted(counted.keys() - known) if span.has_all else ():
                 if counted[start] and not _is_reported_now(organization_id, start, customer_id):
-                    message = "Stripe counts usage that was never reported to this customer"
-                    self._note(message, organization_id, start, event_name, counted[start])
+                    window_start, at_stripe = format_time(start), counted[start]
+                    self._note(Finding("never_reported", organization_id, window_start, event_name, None, at_stripe))
             for hour in hours:
                 reported = (hour.reported or {}).get(event_name)
                 if reported is None and hour.refused:
                     # Stripe refuses this meter's total: sending it again would be refused again.
                     continue
-                difference = counted.get(parse_time(hour.window_start), 0) - int(reported or 0)
+                at_stripe = counted.get(parse_time(hour.window_start), 0)
+                found = Finding("differs", organization_id, hour.window_start, event_name, reported or 0, at_stripe)
+                difference = found.difference or 0
                 if difference:
-                    differing.setdefault(hour.window_start, (hour, {}))[1][event_name] = difference
+                    differing.setdefault(hour.window_start, (hour, []))[1].append(found)
         self.summary.hours += len(hours)
         for hour, differences in differing.values():
             # An hour that a run has reported anew since it was read tells nothing.
             if self.dry_run or make_unreported_due(hour):
                 self.summary.made_due += not self.dry_run
-                for event_name, difference in differences.items():
-                    message = "Stripe counted something else than was reported"
-                    self._note(message, organization_id, parse_time(hour.window_start), event_name, difference)
+                for found in differences:
+                    self._note(found)
 
-    def _note(self, message: str, organization_id: str, hour: datetime, event_name: str, difference: float) -> None:
+    def _note(self, found: Finding) -> None:
+        difference = found.difference or 0
         self.summary.drift_events += 1
         self.summary.drift_units += abs(difference)
-        fields = {"organization_id": organization_id, "window_start": format_time(hour), "meter": event_name}
-        logger.error(message, extra=fields | {"difference": difference})
+        fields = {"organization_id": found.organization_id, "window_start": found.window_start, "meter": found.meter}
+        logger.error(MESSAGES[found.kind], extra=fields | {"difference": difference})
+        self.tell(found)
 
 
 def _span_of(hours: Sequence[UsageRecord]) -> _Span:

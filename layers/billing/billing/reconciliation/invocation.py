@@ -15,6 +15,7 @@ from billing.errors import ConfigurationError
 from billing.meters import METERS
 from billing.rate_limit import RateLimit
 from billing.reconciliation.comparison import Comparison, ComparisonSummary
+from billing.reconciliation.findings import Finding
 from billing.settings import reconciliation_calls_per_second, reconciliation_queue_url
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_gateway.meters import list_meters
@@ -24,9 +25,13 @@ from billing.telemetry import count, logger
 
 
 def carry_out(
-    request: ComparisonRequest, may_continue: Callable[[], bool] = lambda: True, *, dry_run: bool = False
+    request: ComparisonRequest,
+    may_continue: Callable[[], bool] = lambda: True,
+    *,
+    dry_run: bool = False,
+    tell: Callable[[Finding], None] = lambda finding: None,
 ) -> ComparisonSummary:
-    """Compare what the request asks for, make due what differs, and emit the metrics.
+    """Compare what the request asks for, make due what differs, and emit the metrics; `tell` hears of each finding.
 
     What is left when the time runs out goes back to the queue, where there is one.
 
@@ -44,6 +49,7 @@ def carry_out(
         clock.utc_now(),
         RateLimit(reconciliation_calls_per_second(secrets_reader().current().api_key)),
         dry_run,
+        tell,
     )
     last = comparison.compare_all(subscriptions_in_segment(request.segment, after=request.after), may_continue)
     summary = comparison.summary

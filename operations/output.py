@@ -1,0 +1,87 @@
+"""What is printed: whole, in a terminal of any width and in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from billing.clock import format_time
+
+# Of what ends since nobody reads its output any more: what a shell says of a program that SIGPIPE ended.
+BROKEN_PIPE = 141
+# Where there is no terminal nothing is folded: more than any line is long.
+WIDE = 10_000
+# Fewer columns than a row with numbers and a sentence needs.
+NARROW = 140
+
+
+class Output(Console):
+    """A console that ends the program quietly when its reader has gone (`| head -1`)."""
+
+    def on_broken_pipe(self) -> None:
+        """End, with nothing more to write."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(BROKEN_PIPE)
+
+
+class Notes:
+    """What is to be said of rows: in their table, or where it is narrow, once below it under a number."""
+
+    def __init__(self, console: Console) -> None:
+        self.is_narrow = console.width < NARROW
+        self._numbers: dict[str, int] = {}
+
+    def cell(self, text: str) -> str:
+        """Return what stands in the row."""
+        if not text or not self.is_narrow:
+            return text
+        return f"({self._numbers.setdefault(text, len(self._numbers) + 1)})"
+
+    def below(self) -> list[Text]:
+        """Return what stands below the table."""
+        return [Text(f"({number}) {text}", overflow="fold") for text, number in self._numbers.items()]
+
+    def meter(self, event_name: str) -> str:
+        """Return a meter's name, which is folded between its words."""
+        return event_name.replace("_", " ") if self.is_narrow else event_name
+
+
+def standard_output() -> Output:
+    """Return the standard output: as wide as the terminal or COLUMNS says, else as wide as what is printed."""
+    is_free = not sys.stdout.isatty() and not os.environ.get("COLUMNS")
+    return Output(width=WIDE if is_free else None, highlight=False)
+
+
+def table_of(columns: Iterable[str | Column], rows: Iterable[Sequence[str | Text]], *, gap: int = 2) -> Table:
+    """Return a table in which nothing is cut off: what is too long is folded; a cell is no markup."""
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return table
+
+
+def whole(header: str, *, is_number: bool = False, least: int | None = None) -> Column:
+    """Return a column that stays whole where others are folded, at `least` so wide."""
+    return Column(header, no_wrap=True, justify="right" if is_number else "left", min_width=least)
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """Return values for programs, their times as everywhere: `2026-11-23T08:00:00Z`."""
+    return json.dumps(values, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return format_time(value)
+    raise TypeError(f"{value!r} has no form in JSON")
