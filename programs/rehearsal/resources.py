@@ -91,10 +91,27 @@ class LocalTable(StandIn):
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str, **_: Any
     ) -> LocalTable:
-        properties = cloudformation_json["Properties"]
-        wanted: Any = {name: properties[name] for name in TABLE_PROPERTIES if name in properties}
-        client_for(cls.endpoint).create_table(TableName=resource_name, **wanted)
+        client_for(cls.endpoint).create_table(TableName=resource_name, **_wanted(cloudformation_json))
         return cls(resource_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+    ) -> Any:
+        """Give the table the stream and the indexes that it lacks; its items stay."""
+        client, name = client_for(cls.endpoint), original_resource.physical_resource_id
+        wanted, table = _wanted(cloudformation_json), client.describe_table(TableName=name)["Table"]
+        if "StreamSpecification" in wanted and "StreamSpecification" not in table:
+            client.update_table(TableName=name, StreamSpecification=wanted["StreamSpecification"])
+        there = {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", ())}
+        for index in wanted.get("GlobalSecondaryIndexes", ()):
+            if index["IndexName"] not in there:
+                client.update_table(
+                    TableName=name,
+                    AttributeDefinitions=wanted["AttributeDefinitions"],
+                    GlobalSecondaryIndexUpdates=[{"Create": index}],
+                )
+        return original_resource
 
     def get_cfn_attribute(self, attribute: str) -> str:
         table: Any = client_for(self.endpoint).describe_table(TableName=self.physical_resource_id)["Table"]
@@ -103,6 +120,15 @@ class LocalTable(StandIn):
 
     def delete(self, account_id: str, region_name: str) -> None:
         client_for(self.endpoint).delete_table(TableName=self.physical_resource_id)
+
+
+def _wanted(cloudformation_json: dict[str, Any]) -> Any:
+    """Return what DynamoDB takes of a table's properties, which CloudFormation writes otherwise for a stream alone."""
+    properties = cloudformation_json["Properties"]
+    wanted = {name: properties[name] for name in TABLE_PROPERTIES if name in properties}
+    if "StreamSpecification" in wanted:
+        wanted["StreamSpecification"] = {"StreamEnabled": True, **wanted["StreamSpecification"]}
+    return wanted
 
 
 @contextlib.contextmanager
