@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
 	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing \
-	deploy rehearse-deploy clean
+	deploy rehearse-deploy rehearse-upgrade clean
 
 ENVIRONMENT := .venv/.made-from-lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -131,6 +131,9 @@ deploy: build ## Deploy ENV=dev, staging or prod to your AWS region
 
 rehearse-deploy: build ## Deploy what was built on emulators: create, provision, bill an hour, update, delete (a minute)
 	python -m programs.rehearsal
+
+rehearse-upgrade: $(ENVIRONMENT) ## Deploy the version before on emulators, then this one over its hours in every state (a minute)
+	python -m programs.rehearsal.upgrade
 
 clean: ## Remove what was built and downloaded
 	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

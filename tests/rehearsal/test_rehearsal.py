@@ -13,6 +13,7 @@ from programs.rehearsal.rehearsal import rehearse
 pytestmark = pytest.mark.filterwarnings("ignore")  # moto's, about what its CloudFormation does not know
 
 
+@pytest.mark.deep  # `.ci/run` does the same with what was built
 def test_the_template_deploys_and_its_stack_bills(dynamodb_endpoint: str) -> None:
     lines: list[str] = []
 
