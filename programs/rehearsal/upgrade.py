@@ -1,4 +1,4 @@
-"""An upgrade of a running stack: the version before bills two months, leaves hours in every state, and this one goes on.
+"""An upgrade of a running stack: the version before leaves hours in every state, and this one goes on with them.
 
 python -m programs.rehearsal.upgrade
 """
