@@ -17,7 +17,7 @@ from programs.local.cloudformation import TEMPLATE_PATH
 from programs.rehearsal import version_before
 from programs.rehearsal.deployment import Deployment, InvocationError
 from programs.rehearsal.emulator import Emulator, running_emulator
-from programs.rehearsal.life import READINGS, SENSORS
+from programs.rehearsal.life import READINGS, SENSORS, written
 from programs.rehearsal.months import Months
 from programs.rehearsal.older import OLDER
 from programs.rehearsal.package import ROOT, packaged
@@ -71,14 +71,9 @@ class Upgrade:
     def carry_out(self) -> None:
         """Take all steps."""
         self.life.go_to(BEGIN)
-        for step in (
-            self.deploy_before,
-            self.bill_before,
-            self.leave_every_state,
-            self.upgrade,
-            self.go_on,
-            self.compare,
-        ):
+        for step in (self.deploy_before, self.bill_before, self.leave_every_state, self.upgrade):
+            step()
+        for step in (self.go_on, self.compare, self.go_back):
             step()
 
     # --- the version before
@@ -175,6 +170,16 @@ class Upgrade:
         self.steps.equal(codes, REFUSED, "what the version before refused is refused, and told")
         status = json.loads(self.deployment.operate("--json", "status"))
         self.steps.expect(status, "`operate status` reads it all", status)
+
+    def go_back(self) -> None:
+        """Deploy the version before over this one, and let it send an hour."""
+        self.steps.title("Going back")
+        self.deployment.update(packaged(self.before / "template.yaml", UNLIMITED), UNLIMITED)
+        hour = END + HOUR
+        self._count(hour, BILLED)
+        self.steps.equal(self.life.due(), [], "the version before settles an hour of the same organisations")
+        at_stripe = {each: self.life.at_stripe(each, READINGS).get(written(hour)) for each in BILLED}
+        self.steps.equal(at_stripe, dict.fromkeys(BILLED, 5), "and Stripe counts it")
 
     # --- what several steps do
 
