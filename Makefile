@@ -2,7 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing deploy clean
+	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing \
+	deploy rehearse-deploy rehearse-upgrade clean
 
 ENVIRONMENT := .venv/.made-from-lock
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -128,6 +129,12 @@ bench-cold-start: build ## Measure cold starts in the Lambda image (needs Docker
 
 deploy: build ## Deploy ENV=dev, staging or prod to your AWS region
 	python -m tools.deploy $(or $(ENV),dev) $(DEPLOY_ARGS)
+
+rehearse-deploy: build ## Deploy what was built on emulators: create, provision, bill an hour, update, delete (a minute)
+	python -m programs.rehearsal
+
+rehearse-upgrade: $(ENVIRONMENT) ## Deploy the version before on emulators, then this one over its hours in every state (a minute)
+	python -m programs.rehearsal.upgrade
 
 clean: ## Remove what was built and downloaded
 	rm -rf .venv .cache .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

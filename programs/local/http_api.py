@@ -22,6 +22,19 @@ def with_claims(**claims: str) -> dict[str, Any]:
     return {"jwt": {"claims": claims, "scopes": None}}
 
 
+def webhook_request(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the API Gateway event of a request to the webhook."""
+    return {
+        "version": "2.0",
+        "routeKey": "POST /stripe/webhook",
+        "rawPath": "/stripe/webhook",
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "requestContext": {"http": {"method": "POST", "path": "/stripe/webhook"}},
+        "body": body.decode(),
+        "isBase64Encoded": False,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """A response; `body` is parsed."""

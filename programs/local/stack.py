@@ -27,7 +27,7 @@ from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import FileStore, StripeSecretDocument
 from operations.provisioning.steps import changes
 from programs.local.billed import BilledHour, billed_hours
-from programs.local.http_api import HttpApi
+from programs.local.http_api import HttpApi, webhook_request
 from stripe_simulator import Delivery, Simulator
 
 WEBHOOK_URL = "https://billing.example/stripe/webhook"
@@ -163,15 +163,7 @@ class Stack:
 
     def request(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         """Return the API Gateway event of a request."""
-        return {
-            "version": "2.0",
-            "routeKey": "POST /stripe/webhook",
-            "rawPath": "/stripe/webhook",
-            "headers": {name.lower(): value for name, value in headers.items()},
-            "requestContext": {"http": {"method": "POST", "path": "/stripe/webhook"}},
-            "body": body.decode(),
-            "isBase64Encoded": False,
-        }
+        return webhook_request(body, headers)
 
     def post(self, body: bytes, headers: dict[str, str]) -> Response:
         """Post a request to the webhook's handler."""
