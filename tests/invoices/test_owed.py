@@ -11,7 +11,10 @@ from billing import clock
 from billing.clock import HOUR, format_time
 from billing.invoices.closing import write_balance
 from billing.invoices.storage import read_periods
+from billing.stripe_gateway.calls import stripe_gateway
+from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, end_of, hours_between, shard_of
+from billing.webhooks.linking import refresh_organization
 from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life
 
 if TYPE_CHECKING:
@@ -112,6 +115,22 @@ def test_what_an_ended_subscription_owes_is_on_the_next_ones_invoice_once(stack:
 
     assert life.invoiced() == 860
     assert [period.told for period in read_periods("acme") if period.told] == []
+
+
+def test_a_record_that_is_lost_and_fetched_anew_knows_the_periods_gone_by(stack: Stack) -> None:
+    life = Life(stack, BEGIN)
+    for renewal in (MONTH_1, MONTH_2):
+        life.go_to(renewal - 5 * HOUR)
+        life.count_hourly(100, 4)
+        life.sensors(7, renewal - 3 * HOUR)
+    life.go_to(MONTH_2 + timedelta(minutes=10))
+    SubscriptionRecord("acme").update(actions=[SubscriptionRecord.metered_subscriptions.remove()])
+    refresh_organization(stripe_gateway(), "acme", ())
+    life.go_to(MONTH_2 + 100 * HOUR)
+
+    assert life.invoiced() == life.counted
+    states = [(period.span.starts_at, period.state, period.told) for period in read_periods("acme")]
+    assert states == [(BEGIN, "closed", {}), (MONTH_1, "closed", {})]
 
 
 def test_what_was_invoiced_and_is_no_longer_counted_is_told(stack: Stack) -> None:

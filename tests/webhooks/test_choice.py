@@ -123,7 +123,7 @@ NEXT = NOON + timedelta(days=30)
         ({"cancel_at": NEXT + HOUR}, (NOON, NEXT)),
         ({"status": "canceled", "ended_at": NOON + HOUR}, (NOON,)),
         ({"status": "canceled", "ended_at": NEXT}, (NOON,)),
-        ({"started_at": NOON - timedelta(days=40)}, (NOON - timedelta(days=40), NOON, NEXT)),
+        ({"started_at": NOON - timedelta(days=40)}, (NOON - timedelta(days=40), NOON - timedelta(days=31), NOON, NEXT)),
     ],
 )
 def test_the_next_period_is_known_before_it_comes_unless_the_subscription_ends_by_then(
@@ -132,6 +132,38 @@ def test_the_next_period_is_known_before_it_comes_unless_the_subscription_ends_b
     (metered,) = fetched(subscription(**changes)).metered_subscriptions
 
     assert metered.period_starts == starts
+
+
+@pytest.mark.parametrize(
+    ("started_at", "current", "following", "trial_end", "starts"),
+    [
+        # A month, of which the start's day is the anchor, or the last of the month.
+        ("01-15", "10-31", "11-30", None, ["09-30", "10-31", "11-30"]),
+        ("10-15", "11-15", "12-15", None, ["10-15", "11-15", "12-15"]),
+        ("08-15", "11-15", "12-15", None, ["10-15", "11-15", "12-15"]),
+        # Weeks; a year; a trial that is longer than a period.
+        ("01-15", "11-20", "11-27", None, ["10-16", "10-23", "10-30", "11-06", "11-13", "11-20", "11-27"]),
+        ("01-15", "01-15", "12-31", None, ["01-15", "12-31"]),
+        ("08-01", "11-10", "12-10", "11-10", ["08-01", "11-10", "12-10"]),
+        ("08-01", "11-10", "12-10", "10-10", ["10-10", "11-10", "12-10"]),
+    ],
+)
+def test_without_a_record_the_periods_gone_by_are_those_of_the_calendar(
+    started_at: str, current: str, following: str, trial_end: str | None, starts: list[str]
+) -> None:
+    def day(text: str) -> datetime:
+        return datetime.fromisoformat(f"2026-{text}T10:03:00+00:00")
+
+    (metered,) = fetched(
+        subscription(
+            started_at=day(started_at),
+            current_period_start=day(current),
+            current_period_end=day(following),
+            trial_end=day(trial_end) if trial_end else None,
+        )
+    ).metered_subscriptions
+
+    assert metered.period_starts == tuple(map(day, starts))
 
 
 def test_periods_that_have_gone_by_are_remembered_and_one_that_did_not_come_is_not() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from calendar import monthrange
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -106,6 +107,8 @@ def _metered(
     )
     starts = {subscription.started_at, *([current] if current else ())}
     starts |= {start for start in known_starts if current is None or start <= current}
+    if not known_starts:
+        starts |= set(_starts_gone_by(subscription, oldest))
     ends_by_then = subscription.cancel_at_period_end or (
         subscription.cancel_at is not None and following is not None and subscription.cancel_at <= following
     )
@@ -124,6 +127,49 @@ def _metered(
         subscription.trial_end,
         ends_by,
     )
+
+
+def _starts_gone_by(subscription: StripeSubscription, oldest: datetime) -> Iterator[datetime]:
+    """Yield when periods began before the present one, of a subscription of which no record knows any.
+
+    Stripe shows the present period alone. Those before it were as long, by the calendar: so it is with a record that is
+    of an older version, or was lost. Else all the months since the start would look like one period.
+    """
+    current, following, trial_end = (
+        subscription.current_period_start,
+        subscription.current_period_end,
+        subscription.trial_end,
+    )
+    if current is None or following is None or following <= current:
+        return
+    began = subscription.started_at
+    if trial_end is not None and trial_end <= current:
+        began = trial_end
+        yield trial_end
+    start = current
+    while start > began:
+        yield start
+        if start <= oldest - HOUR:
+            return
+        start, following = _period_start_before(start, following), start
+
+
+def _period_start_before(start: datetime, following: datetime) -> datetime:
+    """Return when the period began that ended at `start`, by the length of the one from `start` to `following`.
+
+    Of months that is the same day of the month before, or its last: https://docs.stripe.com/billing/subscriptions/billing-cycle
+    """
+    months = 12 * (following.year - start.year) + following.month - start.month
+    is_by_months = months > 0 and (
+        _in_month(start, months, start.day) == following or _in_month(following, -months, following.day) == start
+    )
+    return _in_month(start, -months, max(start.day, following.day)) if is_by_months else start - (following - start)
+
+
+def _in_month(moment: datetime, months: int, day: int) -> datetime:
+    """Return the moment so many months later, on that day or the month's last."""
+    year, month = divmod(12 * moment.year + moment.month - 1 + months, 12)
+    return moment.replace(year=year, month=month + 1, day=min(day, monthrange(year, month + 1)[1]))
 
 
 def _rank(subscription: StripeSubscription) -> tuple[bool, int, int, str]:
