@@ -49,7 +49,9 @@ class Emulator:
 
         is_dynamodb = service == "dynamodb"
         endpoint = self.dynamodb_endpoint if is_dynamodb else self.aws_endpoint
-        return boto3.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]  # named at run time
+        # Not the process's default session, which keeps the key that it was first used with.
+        session = boto3.Session(os.environ["AWS_ACCESS_KEY_ID"], "rehearsal", region_name=REGION)
+        return session.client(service, endpoint_url=endpoint)  # type: ignore[call-overload]  # named at run time
 
 
 @contextlib.contextmanager
