@@ -145,8 +145,8 @@ MUTANTS = (
     Mutant(
         "an hour that is yet to be sent makes up for it only in the same period",
         f"{LAYER}/metering/newest.py",
-        "return is_the_newest and is_of_the_period and",
-        "return is_the_newest and",
+        "return is_the_newest and is_of_the_period\n",
+        "return is_the_newest\n",
         "tests/metering/test_newest.py -k makes_up",
     ),
     Mutant(

@@ -57,26 +57,30 @@ def _with_newest_to_come(starts: Mapping[str, datetime], now: datetime) -> set[s
 
     def is_to_come(organization_id: str) -> bool:
         last, current = hours.get((organization_id, last_hour)), hours.get((organization_id, this_hour))
-        is_the_newest = last is not None and _has_number(last) and (current is None or not _has_number(current))
+        if last is None or not last.is_due or last.sending is not None:
+            return False
+        is_the_newest = _has_number(last) and (current is None or not _has_number(current))
         link = links.get(organization_id)
         until = _end_of_period(link.subscriptions if link is not None else (), starts[organization_id])
         is_of_the_period = until is None or last_hour < format_time(until)
-        return is_the_newest and is_of_the_period and last is not None and last.is_due and last.sending is None
+        return is_the_newest and is_of_the_period
 
     return {organization_id for organization_id in organization_ids if is_to_come(organization_id)}
 
 
 def _has_number(hour: UsageHour) -> bool:
     """Say whether an hour has a number of a `last` meter that Stripe can be told."""
+    meters = [
+        meter
+        for meter in METERS
+        if meter.event_name in LAST_METERS and (meter.event_name in hour.counts or meter.event_name in hour.held)
+    ]
     try:
-        return any(
-            meter.event_name in names and total(hour, meter) >= 0
-            for meter in METERS
-            if meter.event_name in LAST_METERS
-            for names in (hour.counts, hour.held)
-        )
+        for meter in meters:
+            total(hour, meter)
     except ValueError:
         return False
+    return bool(meters)
 
 
 def _end_of_period(subscriptions: Sequence[MeteredSubscription], start: datetime) -> datetime | None:
