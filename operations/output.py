@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -69,6 +69,19 @@ def table_of(columns: Iterable[str | Column], rows: Iterable[Sequence[str | Text
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
+
+
+def table_of_hours(rows: Iterable[Sequence[str | Text]], notes: Notes) -> list[RenderableType]:
+    """Return organisation, hour, meter, counted, at Stripe, difference and note of each row; and what stands below."""
+    numbers = [whole(header, is_number=True) for header in ("Counted", "At Stripe", "Difference")]
+    columns = [
+        Column("Organisation", min_width=12),
+        whole("Hour"),
+        Column("Meter", min_width=11),
+        *numbers,
+        Column("Note"),
+    ]
+    return [table_of(columns, rows, gap=1 if notes.is_narrow else 2), *notes.below()]
 
 
 def whole(header: str, *, is_number: bool = False, least: int | None = None) -> Column:

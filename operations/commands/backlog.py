@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
-from rich.table import Column, Table
+from rich.table import Table
 
 from billing import clock
 from billing.metering.due import oldest_due
@@ -18,7 +18,7 @@ from billing.tables.usage import SHARDS
 from operations import backlog, connection
 from operations.last_runs import last_runs
 from operations.organizations import check_is_known
-from operations.output import Notes, table_of, whole
+from operations.output import Notes, table_of, table_of_hours, whole
 from operations.session import FAILURES, DryRun, Session, Time, in_words, read_time, session_of
 
 MADE_DUE = "made_due"
@@ -163,12 +163,4 @@ def _refused_table(rows: Sequence[Mapping[str, Any]], console: Console) -> Seque
         for row in rows
         for name, numbers in (row["meters"] or {"": dict.fromkeys("123", "")}).items()
     ]
-    numbers = [whole(header, is_number=True) for header in ("Counted", "At Stripe", "Difference")]
-    columns = [
-        Column("Organisation", min_width=12),
-        whole("Hour"),
-        Column("Meter", min_width=11),
-        *numbers,
-        Column("Note"),
-    ]
-    return [table_of(columns, cells, gap=1 if notes.is_narrow else 2), *notes.below()]
+    return table_of_hours(cells, notes)

@@ -9,7 +9,6 @@ from typing import Any
 
 import typer
 from rich.console import Console, RenderableType
-from rich.table import Column
 
 from billing.comparison_requests import read_request
 from billing.errors import RefusedError
@@ -17,7 +16,7 @@ from billing.reconciliation.comparison import ComparisonSummary
 from billing.reconciliation.findings import REPAIRED, Finding
 from billing.reconciliation.invocation import carry_out
 from billing.tables.subscriptions import SEGMENTS
-from operations.output import Notes, table_of, whole
+from operations.output import Notes, table_of_hours
 from operations.session import DryRun, Time, session_of, without_metrics
 
 FOUND = {
@@ -72,7 +71,6 @@ def _values(found: Finding) -> dict[str, Any]:
 
 def _table(findings: Sequence[Finding], console: Console) -> Sequence[RenderableType]:
     notes = Notes(console)
-    numbers = [whole(header, is_number=True) for header in ("Counted", "At Stripe", "Difference")]
     rows = [
         (
             found.organization_id,
@@ -83,14 +81,7 @@ def _table(findings: Sequence[Finding], console: Console) -> Sequence[Renderable
         )
         for found in findings
     ]
-    columns = [
-        Column("Organisation", min_width=12),
-        whole("Hour"),
-        Column("Meter", min_width=11),
-        *numbers,
-        Column("Note"),
-    ]
-    return [table_of(columns, rows, gap=1 if notes.is_narrow else 2), *notes.below()]
+    return table_of_hours(rows, notes)
 
 
 def _number(number: float | None) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 READINGS = "temperature_readings"
 
 
-def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> None:
+def lose_an_hour_of_three(stack: Stack) -> None:
+    """Have three hours reported, the middle one of which Stripe loses the readings of."""
     customer, _ = stack.subscribe("acme", at=START - timedelta(hours=3))
     stack.deliver_all()
     record_usage("acme")
@@ -26,6 +27,10 @@ def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> Non
     stack.simulator.account.meter_events.lose_hour(
         customer, "temperature_readings", int((START - timedelta(hours=2)).timestamp())
     )
+
+
+def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> None:
+    lose_an_hour_of_three(stack)
     planned = operate("--json", "reconcile", "--dry-run").json
     assert (planned["hours"], planned["drift_events"], planned["made_due"]) == (3, 1, 0)
     assert stack.due_hours() == []
@@ -38,14 +43,7 @@ def test_reconcile_finds_what_stripe_lost(stack: Stack, operate: Operate) -> Non
 
 
 def test_a_dry_run_lists_what_the_run_finds(stack: Stack, operate: Operate) -> None:
-    customer, _ = stack.subscribe("acme", at=START - timedelta(hours=3))
-    stack.deliver_all()
-    record_usage("acme")
-    stack.meter()
-    stack.advance(hours=2)
-    stack.simulator.account.meter_events.lose_hour(
-        customer, "temperature_readings", int((START - timedelta(hours=2)).timestamp())
-    )
+    lose_an_hour_of_three(stack)
     UsageRecord("acme", "2026-11-23T07:00:00Z").delete()
     UsageRecord("acme", "2026-11-23T04:00:00Z", temperature_readings=8).save()
 
