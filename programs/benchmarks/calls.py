@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import requests
 
 READS = ("GetItem", "BatchGetItem", "Query")
 Call = tuple[str, Any]
@@ -13,45 +16,48 @@ Call = tuple[str, Any]
 
 
 @contextmanager
-def recorded(counted: Counter[str] | None) -> Iterator[list[Call]]:
-    """Record the calls to DynamoDB and Stripe that are made in a `with` block; with `counted` also DynamoDB's units."""
+def recorded(units: Counter[str] | None = None) -> Iterator[list[Call]]:
+    """Record the calls to DynamoDB and Stripe that are made in a `with` block.
+
+    With `units` DynamoDB is asked what each call consumes, and it is added up there by `operation table`.
+    """
     import stripe
     from botocore.client import BaseClient
 
     calls: list[Call] = []
-    call_dynamodb, request = BaseClient._make_api_call, stripe.RequestsClient.request  # type: ignore[attr-defined]
+    client_class: Any = BaseClient  # its call is private to botocore
+    call_dynamodb, request = client_class._make_api_call, stripe.RequestsClient.request
 
     def recorded_call(client: Any, operation: str, params: Any) -> Any:
         calls.append(("dynamodb", (operation, params)))
-        if counted is None:
+        if units is None:
             return call_dynamodb(client, operation, params)
         response = call_dynamodb(client, operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
-        used = response.get("ConsumedCapacity", [])
-        units = sum(each["CapacityUnits"] for each in (used if isinstance(used, list) else [used]))
-        counted["read" if operation in READS else "write"] += units
+        consumed = response.get("ConsumedCapacity", [])
+        for each in consumed if isinstance(consumed, list) else [consumed]:
+            units[f"{operation} {each['TableName']}"] += each["CapacityUnits"]
         return response
 
     def recorded_request(self: Any, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
         calls.append(("stripe", (method, url, dict(headers), post_data)))
         return request(self, method, url, headers, post_data, **more)
 
-    BaseClient._make_api_call = recorded_call  # type: ignore[attr-defined]
-    stripe.RequestsClient.request = recorded_request  # type: ignore[method-assign]
+    client_class._make_api_call = recorded_call
+    stripe.RequestsClient.request = recorded_request  # type: ignore[method-assign]  # put back below
     try:
         yield calls
     finally:
-        BaseClient._make_api_call = call_dynamodb  # type: ignore[attr-defined]
-        stripe.RequestsClient.request = request  # type: ignore[method-assign]
+        client_class._make_api_call = call_dynamodb
+        stripe.RequestsClient.request = request  # type: ignore[method-assign]  # as it was
 
 
-def make_again(dynamodb: Any, calls: Iterable[Call]) -> None:
-    """Make recorded calls again, one after the other: with a client of botocore's, and one connection to Stripe."""
-    import requests
-
-    session = requests.Session()
-    for kind, arguments in calls:
-        if kind == "dynamodb":
-            dynamodb._make_api_call(*arguments)
-        else:
-            method, url, headers, body = arguments
-            session.request(method, url, headers=headers, data=body).raise_for_status()
+def make(dynamodb: Any, session: requests.Session, call: Call) -> None:
+    """Make a recorded call again: with a client of botocore's, or a session for Stripe."""
+    kind, arguments = call
+    if kind == "dynamodb":
+        dynamodb._make_api_call(*arguments)
+        return
+    method, url, headers, body = arguments
+    response = session.request(method, url, headers=headers, data=body)
+    response.raise_for_status()
+    response.json()

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from programs.benchmarks.calls import Call, make_again, recorded
+from programs.benchmarks.calls import READS, Call, make, recorded
 from programs.benchmarks.metering import running_simulator
 from programs.benchmarks.metering_ways import STRIPE_KEY
 from programs.benchmarks.webhook import http_event, silence
@@ -203,6 +204,15 @@ def _client(endpoint: str, namespace: str) -> Any:
     return tables.client_for(endpoint)
 
 
+def make_again(dynamodb: Any, calls: Iterable[Call]) -> None:
+    """Make recorded calls again, one after the other."""
+    import requests
+
+    session = requests.Session()
+    for call in calls:
+        make(dynamodb, session, call)
+
+
 def timed(name: str, work: Callable[[], Any], calls: list[Call]) -> Phase:
     """Do the work and return what it took."""
     seconds, processor = time.perf_counter(), time.process_time()
@@ -215,17 +225,18 @@ def measure(bench: Bench, organizations: int, hours: int, *, units: bool) -> Non
     """Close the periods, and print what each phase took; with `units` what DynamoDB bills instead."""
     bench.seed(organizations, hours)
     for name, events, work in bench.phases():
-        counted: Counter[str] = Counter()
-        with recorded(counted if units else None) as calls:
+        consumed: Counter[str] = Counter()
+        with recorded(consumed if units else None) as calls:
             phase = timed(name, work, calls)
         assert events == organizations, (name, events)
         kinds = Counter(kind for kind, _ in calls)
         each = {kind: round(kinds[kind] / events, 2) for kind in ("stripe", "dynamodb")}
         if units:
-            each |= {kind: round(counted[kind] / events, 2) for kind in ("read", "write")}
+            read = sum(number for call, number in consumed.items() if call.split()[0] in READS)
+            each |= {"read": round(read / events, 2), "write": round((consumed.total() - read) / events, 2)}
             print(f"| {name} | {hours} | {' | '.join(f'{number:g}' for number in each.values())} |", flush=True)
             continue
-        floor = timed(name, lambda calls=calls: make_again(_client(bench.endpoint, FLOOR), calls), calls)  # type: ignore[misc]
+        floor = timed(name, partial(make_again, _client(bench.endpoint, FLOOR), calls), calls)
         milliseconds = [1000 * figure / events for figure in (phase.processor, phase.seconds, floor.processor)]
         figures = " | ".join(f"{number:.2f}" for number in (*milliseconds, milliseconds[0] / milliseconds[2]))
         print(f"| {name} | {events} | {each['stripe']:g} | {each['dynamodb']:g} | {figures} |", flush=True)

@@ -9,10 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from programs.benchmarks.calls import Call, make, recorded
 from programs.local.inline_executor import InlineExecutor
 
 STRIPE_KEY = "sk_test_benchmark"
@@ -89,31 +91,14 @@ def run_plainly() -> dict[str, Any]:
     return {"hours": len(items)}
 
 
-def record_calls() -> list[tuple[str, Any]]:
-    """Bill all due hours and return every call made, in order: ("dynamodb", …) and ("stripe", …)."""
-    import stripe
-
-    from billing.tables.table import client
-
-    calls: list[tuple[str, Any]] = []
-    dynamodb: Any = client()
-    call_dynamodb, request = dynamodb._make_api_call, stripe.RequestsClient.request
-
-    def recorded_call(operation: str, params: Any) -> Any:
-        calls.append(("dynamodb", (operation, params)))
-        return call_dynamodb(operation, params)
-
-    def recorded_request(self: Any, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
-        calls.append(("stripe", (method, url, dict(headers), post_data)))
-        return request(self, method, url, headers, post_data, **more)
-
-    dynamodb._make_api_call = recorded_call
-    stripe.RequestsClient.request = recorded_request  # type: ignore[method-assign]
-    run_all()
+def record_calls() -> list[Call]:
+    """Bill all due hours and return every call made, in order."""
+    with recorded() as calls:
+        run_all()
     return calls
 
 
-def make_calls(calls: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def make_calls(calls: Sequence[Call]) -> dict[str, Any]:
     """Make recorded calls again, as many at once as a run does, and those of one step before those of the next."""
     import boto3
     import requests
@@ -123,45 +108,22 @@ def make_calls(calls: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     session = requests.Session()
     session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
 
-    def make(call: tuple[str, Any]) -> None:
-        kind, arguments = call
-        if kind == "dynamodb":
-            dynamodb._make_api_call(*arguments)
-            return
-        method, url, headers, body = arguments
-        response = session.request(method, url, headers=headers, data=body)
-        response.raise_for_status()
-        response.json()
-
-    def step(call: tuple[str, Any]) -> str:
+    def step(call: Call) -> str:
         return call[1][0] if call[0] == "dynamodb" else "stripe"
 
     with ThreadPoolExecutor(16) as executor:
         for _, group in groupby(calls, step):
-            for _ in executor.map(make, group):
+            for _ in executor.map(partial(make, dynamodb, session), group):
                 pass
     return {"calls": len(calls)}
 
 
 def measure_units() -> dict[str, Any]:
     """Bill all due hours, and return DynamoDB's calls and the units that its reads consume."""
-    from billing.tables.table import client
-
-    dynamodb: Any = client()
-    call_dynamodb = dynamodb._make_api_call
-    calls: Counter[str] = Counter()
     units: Counter[str] = Counter()
-
-    def counted(operation: str, params: Any) -> Any:
-        response = call_dynamodb(operation, {**params, "ReturnConsumedCapacity": "TOTAL"})
-        consumed = response.get("ConsumedCapacity", [])
-        for each in consumed if isinstance(consumed, list) else [consumed]:
-            units[f"{operation} {each['TableName']}"] += each["CapacityUnits"]
-        calls[operation] += 1
-        return response
-
-    dynamodb._make_api_call = counted
-    summary = run_all()
+    with recorded(units) as recorded_calls:
+        summary = run_all()
+    calls = Counter(arguments[0] for kind, arguments in recorded_calls if kind == "dynamodb")
     return {"calls": calls, "units": units, "hours": summary["hours"], "written": units_of_an_hours_writes()}
 
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from textwrap import fill
 
-from programs.model.breadth_first import Found
+from programs.model.report import report, words
 from programs.webhook_model.rules import Rules
 from programs.webhook_model.scenarios import DEEP, QUICK
 from programs.webhook_model.search import search
 from programs.webhook_model.weaker import WEAKER
-
-WIDTH = 80
 
 
 def main() -> int:
@@ -25,24 +22,10 @@ def main() -> int:
     scenarios = (*QUICK, *DEEP) if parser.parse_args().deep else QUICK
 
     print(f"{'The webhooks: what happens at Stripe':<52}{'at once':>8}{'states':>10}{'seconds':>10}")
-    holes = [_print(each.name, each.at_once, search(Rules(), each)) for each in scenarios]
+    holes = [report(each.name, each.at_once, search(Rules(), each)) for each in scenarios]
     print(f"\n{'One rule left out':<60}{'states':>10}{'seconds':>10}")
-    found = [_print(_words(type(rules).__doc__), None, search(rules, scenario)) for rules, scenario in WEAKER]
+    found = [report(words(rules), None, search(rules, scenario)) for rules, scenario in WEAKER]
     return 0 if all(found) and not any(holes) else 1
-
-
-def _words(docstring: str | None) -> str:
-    return str(docstring).split("\n")[0]
-
-
-def _print(name: str, at_once: int | None, found: Found) -> bool:
-    """Print what a search found; say whether that was a state that is wrong."""
-    lines = fill(name, WIDTH - 30, subsequent_indent="  ").split("\n")
-    numbers = f"{'' if at_once is None else at_once:>8}{found.states:>10,}{found.seconds:>10.1f}"
-    print("\n".join([*lines[:-1], f"{lines[-1]:<52}{numbers}"]), flush=True)
-    if found.broken is not None:
-        print(f"  breaks, in {len(found.trace)} steps: {found.broken}")
-    return found.broken is not None
 
 
 if __name__ == "__main__":
