@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import compileall
 import gzip
+import json
 import py_compile
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 # The services that the functions call. botocore knows some 400; their data is most of its size.
 SERVICES = {"dynamodb", "lambda", "secretsmanager", "sqs"}
@@ -51,6 +53,7 @@ def _remove_unused(packages: Path) -> None:
             # Unpacked once here rather than at every start.
             packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
             packed.unlink()
+        _shorten_descriptions(data)
     # `boto3.resource`, which nothing here uses.
     shutil.rmtree(packages / "boto3" / "data", ignore_errors=True)
     # Read by pydantic at every start, in search of plugins; nothing else looks at them.
@@ -63,6 +66,33 @@ def _remove_unused(packages: Path) -> None:
     for pattern in UNUSED_FILES:
         for file in packages.rglob(pattern):
             file.unlink()
+
+
+def _shorten_descriptions(data: Path) -> None:
+    """Leave of botocore's JSON what a client is made from: every start parses it, 1.8 MB of it for DynamoDB alone."""
+    endpoints = data / "endpoints.json"
+    if endpoints.is_file():
+        known = json.loads(endpoints.read_bytes())
+        for partition in known["partitions"]:
+            partition["services"] = {name: value for name, value in partition["services"].items() if name in SERVICES}
+        _write_compactly(endpoints, known)
+    for description in data.rglob("service-2.json"):
+        _write_compactly(description, _without_documentation(json.loads(description.read_bytes())))
+
+
+def _without_documentation(described: Any) -> Any:
+    # A shape's member may have this name too; what describes it is no text.
+    if isinstance(described, dict):
+        return {
+            name: _without_documentation(value)
+            for name, value in described.items()
+            if not (name == "documentation" and isinstance(value, str))
+        }
+    return [_without_documentation(value) for value in described] if isinstance(described, list) else described
+
+
+def _write_compactly(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
 
 
 def _compile(folder: Path) -> None:
