@@ -16,6 +16,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.transactions import TransactWrite
 
+from billing import history
 from billing.clock import HOUR, format_time, hour_of, parse_time
 from billing.errors import InvalidUsageError
 from billing.tables.table import Table, TimeAttribute, TotalsAttribute, connection, error_code
@@ -76,6 +77,7 @@ class UsageRecord(Table):
     held = TotalsAttribute(null=True)
     late = TotalsAttribute(null=True)
     refused = UnicodeAttribute(null=True)
+    history = UnicodeAttribute(null=True)
 
     due = DueIndex()
 
@@ -255,12 +257,25 @@ def _due_anew(record: UsageRecord) -> list[Any]:
     return [*_due_actions(record.organization_id, record.window_start), _next_version(record)]
 
 
-def carrying_actions(record: UsageRecord, carried: Mapping[str, int]) -> list[Any]:
+def _history_actions(record: UsageRecord) -> list[Any]:
+    """Return what keeps what Stripe has accepted of an hour, where that is going to be replaced or removed."""
+    reported_at = format_time(record.reported_at) if record.reported_at is not None else ""
+    text = history.replaced(record.history, record.reported or {}, reported_at, record.reported_under or {})
+    return [] if text is None else [UsageRecord.history.set(text)]
+
+
+def carrying_actions(record: UsageRecord, carried: Mapping[str, int], now: datetime) -> list[Any]:
     """Return what makes an hour tell Stripe these totals beside its own: it is due again, as its next version.
 
     Only a part of a transaction with the period whose hour it is, and only if the hour is as it was read.
     """
-    return [*_due_anew(record), UsageRecord.carried.set(carried), UsageRecord.refused.remove()]
+    text = history.with_entries(record.history, [history.Entry(format_time(now), "carried", carried)])
+    return [
+        *_due_anew(record),
+        UsageRecord.carried.set(carried),
+        UsageRecord.history.set(text),
+        UsageRecord.refused.remove(),
+    ]
 
 
 def hold_in_hour(record: UsageRecord, numbers: Mapping[str, int]) -> bool:
@@ -279,6 +294,7 @@ def make_unreported_due(record: UsageRecord) -> bool:
     return record.update_if(
         [
             *_due_anew(record),
+            *_history_actions(record),
             UsageRecord.reported.remove(),
             UsageRecord.revision.set(int(record.revision or 0) + 1),
         ],
@@ -295,6 +311,11 @@ def refuse_reported(record: UsageRecord, event_name: str, reason: str) -> bool:
     is_not_due = UsageRecord.due_at.does_not_exist()  # a due hour is sent again anyway: Stripe may accept it then
     has_reported = UsageRecord.reported.exists()  # DynamoDB removes a meter only from a map that is there
     return record.update_if(
-        [UsageRecord.refused.set(reason), _next_version(record), UsageRecord.reported[event_name].remove()],
+        [
+            UsageRecord.refused.set(reason),
+            _next_version(record),
+            *_history_actions(record),
+            UsageRecord.reported[event_name].remove(),
+        ],
         is_as_read & is_not_due & has_reported,
     )
