@@ -5,6 +5,7 @@ Whatever comes from a table is escaped, and the page forbids itself to load anyt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
@@ -22,6 +23,8 @@ PLACES = {
     "elsewhere": "is on another invoice",
 }
 WIDE_FROM = 100_000
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_WHAT = {"sum": "this sum", "last": "this number"}
 
 
 def page(explanation: Explanation) -> str:
@@ -53,13 +56,17 @@ def moment(when: datetime) -> str:
     return f"{when.day} {when:%B %Y, %H:%M}" + (f":{when:%S}" if when.second else "")
 
 
+def _in_words(time: re.Match[str]) -> str:
+    return moment(parse_time(time[0]))
+
+
 def _section(explanation: Explanation, line: ExplainedLine) -> Iterator[str]:
     name = line.event_name
     hours = [hour for hour in explanation.hours if name in hour.counted or name in hour.carried]
     yield f"<section><h2>{escape(line.meter.display_name)}</h2>"
     yield _sum(line)
     for remark in line.remarks:
-        yield f"<p>{escape(remark.text)}</p>"
+        yield f"<p>{escape(TIME.sub(_in_words, remark.text))}</p>"
     if hours:
         until = explanation.period.span.ends_at or explanation.at
         yield picture(hours, name, explanation.period.span.starts_at, until, line.meter.display_name)
@@ -78,13 +85,14 @@ def _sum(line: ExplainedLine) -> str:
         rows += [("", text, number) for text, number in _reasons(line)]
     if line.moved:
         rows.append(("", "Charged by another invoice", f"{-line.moved:+,}".replace("-", "−")))
-    rows.append(("total", "Together", f"{line.total:,}"))
+    if len(rows) > 1:
+        rows.append(("total", "Together", f"{line.total:,}"))
     rows += [("", f"On invoice {invoice_id}", f"{quantity:,}") for invoice_id, quantity in line.by_invoice.items()]
     cells = "".join(
         f'<tr class="{kind}"><td>{escape(text)}</td><td class="n">{number}</td></tr>' for kind, text, number in rows
     )
     verdict = {
-        True: '<p class="good">✓ The invoice is the sum of the hours.</p>',
+        True: f'<p class="good">✓ The invoice has {_WHAT[line.formula]}.</p>',
         False: f'<p class="bad">≠ The invoice differs by {abs(line.total - line.invoiced):,}.</p>',
         None: "",
     }[line.agrees]
@@ -171,6 +179,8 @@ def _notes_of(hour: ExplainedHour, name: str) -> Iterator[str]:
         yield f"corrected: {was}{left_out}."
     if hour.state in ("due", "unreported"):
         yield "not on an invoice yet: it was counted or changed a short time ago."
+    elif hour.state == "late" and len(seen) == 1:
+        yield f"was counted after the invoice was final ({moment(parse_time(seen[0][0]))})."
     elif hour.state == "refused":
         yield "could not be charged so far."
     elif hour.state == "damaged":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from html import escape
 
@@ -25,7 +25,9 @@ def picture(hours: Sequence[ExplainedHour], name: str, since: datetime, until: d
     highest = max((own + away + carried for own, away, carried in bars.values()), default=0)
     scale = (HEIGHT - TOP - BOTTOM) / highest if highest else 0.0
     width = (WIDTH - LEFT) / columns
-    shapes = []
+    shapes: list[str] = []
+    if name in LAST_METERS:
+        shapes += _held(bars, scale, width, columns)
     for column, numbers in sorted(bars.items()):
         bottom = float(HEIGHT - BOTTOM)
         for number, colour in zip(numbers, ("--bar", "--away", "--carried"), strict=True):
@@ -62,6 +64,17 @@ def _bars(hours: Sequence[ExplainedHour], name: str, start: datetime, step: int)
         else:
             bars[column] = (own + here, away + there, carried + hour.carried.get(name, 0))
     return bars
+
+
+def _held(bars: dict[int, tuple[int, int, int]], scale: float, width: float, columns: int) -> Iterator[str]:
+    """Yield how long each number was the newest: until the next one."""
+    starts = sorted(bars)
+    for column, following in zip(starts, [*starts[1:], columns], strict=True):
+        height = max(bars[column]) * scale
+        yield (
+            f'<rect x="{LEFT + column * width:.2f}" y="{HEIGHT - BOTTOM - height:.2f}" height="{height:.2f}" '
+            f'width="{(following - column) * width:.2f}" style="fill: var(--bar); opacity: .25"/>'
+        )
 
 
 def _axes(highest: int) -> str:
