@@ -14,6 +14,7 @@ from billing import telemetry
 from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
 from operations.commands.explain import explain
+from operations.commands.export import export
 from operations.commands.organizations import organizations
 from operations.commands.periods import periods
 from operations.commands.provision import provision
@@ -42,6 +43,7 @@ for command in (
     usage,
     periods,
     explain,
+    export,
     due,
     requeue_refused,
     reconcile,

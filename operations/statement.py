@@ -149,7 +149,7 @@ def _cell(hour: ExplainedHour | None, line: ExplainedLine) -> str:
         *(["deciding"] if line.formula == "last" and name in hour.billed else []),
     ]
     number = hour.counted.get(name)
-    carried = f"+{hour.carried[name]:,}" if hour.carried.get(name) else ""
+    carried = f"<br>+{hour.carried[name]:,}" if hour.carried.get(name) else ""
     shown = f"{number:,}" if number is not None else ""
     return f'<td class="{" ".join(classes)}">{shown}{carried}</td>'
 

@@ -9,7 +9,7 @@ from billing import history
 from billing.clock import format_time
 from billing.history import Entry
 from billing.invoices.counting import is_of
-from billing.invoices.explanation import ExplainedHour, Explanation, explain
+from billing.invoices.explanation import ExplainedHour, Explanation, Place, explain
 from billing.metered_subscriptions import BillingPeriod
 from billing.meters import METERS
 from billing.periods import Period, Totals, ceiling
@@ -36,32 +36,29 @@ def known_periods(organization_id: str, now: datetime) -> list[Period]:
 def explain_period(organization_id: str, period: Period, periods: list[Period], now: datetime) -> Explanation:
     """Explain one of an organisation's periods by its hours, read consistently; `periods` are all of them."""
     until = now if period.span.ends_at is None else min(now, period.span.ends_at)
-    hours = [
-        _hour(record, period)
-        for record in hours_between(organization_id, period.span.first_hour, ceiling(until))
-        if record.start is not None
-    ]
-    return explain(organization_id, period, periods, [hour for hour in hours if hour is not None], now)
+    hours = []
+    for record in hours_between(organization_id, period.span.first_hour, ceiling(until)):
+        if record.start is not None:
+            place: Place = "here" if is_of(record, period.span) else "elsewhere"
+            hours.append(explained_hour(record, period.carried.get(record.window_start, {}), place))
+    has_something = [hour for hour in hours if hour.counted or hour.carried or hour.history or hour.state == "damaged"]
+    return explain(organization_id, period, periods, has_something, now)
 
 
-def _hour(record: UsageRecord, period: Period) -> ExplainedHour | None:
-    """Return an hour as it is explained; None where nothing was counted or carried in it, nor ever told."""
+def explained_hour(record: UsageRecord, carried: Totals, place: Place) -> ExplainedHour:
+    """Return an hour as it is explained, with what of earlier periods it carries."""
     totals = {meter.event_name: record.own_total(meter.event_name) for meter in METERS}
     counted = {name: total for name, total in totals.items() if total is not None}
-    carried: Totals = period.carried.get(record.window_start, {})
     told = history.read(record.history)
     entries = list(told.entries)
     if record.reported and record.reported_at is not None:
         under = max((record.reported_under or {}).values(), default=0)
         entries.append(Entry(format_time(record.reported_at), "reported", record.reported, under))
-    state = state_of(record)
-    if not (counted or any(carried.values()) or entries or state == "damaged"):
-        return None
     return ExplainedHour(
         window_start=record.window_start,
-        state=state,
+        state=state_of(record),
         reason=reason_of(record),
-        place="here" if is_of(record, period.span) else "elsewhere",
+        place=place,
         counted=counted,
         carried={name: number for name, number in carried.items() if number},
         held=tuple(name for name in counted if record.counted(name) is None),
