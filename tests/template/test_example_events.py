@@ -50,6 +50,7 @@ OUTCOMES = {
 API_STATUSES = {
     "get_subscription": 200,
     "get_usage": 200,
+    "list_invoices": 200,
     "open_checkout_session": 201,
     "open_portal_session": 201,
 }

@@ -15,7 +15,7 @@ from typing import Literal
 
 from billing.clock import parse_time
 from billing.history import Entry
-from billing.invoices.boundary import has_last_hour, lacks_first_hour
+from billing.invoices.boundary import counted_on_invoice, has_last_hour, lacks_first_hour
 from billing.invoices.differences import Remark, differences, is_compared
 from billing.invoices.reasons import Reason, read_reasons
 from billing.meters import LAST_METERS, METERS, Formula, Meter
@@ -145,7 +145,8 @@ def explain(
     for meter in METERS:
         if meter.event_name in names:
             placed = _billed(placed, meter.event_name)
-            lines.append(_line(meter, period, periods, placed))
+            billed = sum(hour.billed.get(meter.event_name, 0) for hour in placed)
+            lines.append(_line(meter, period, periods, billed - period.carried_in(meter.event_name)))
     return Explanation(organization_id, period, tuple(lines), placed, now)
 
 
@@ -176,16 +177,20 @@ def _billed(hours: Sequence[ExplainedHour], event_name: str) -> tuple[ExplainedH
     )
 
 
-def _line(meter: Meter, period: Period, periods: Sequence[Period], hours: Sequence[ExplainedHour]) -> ExplainedLine:
-    name, carried_in = meter.event_name, period.carried_in(meter.event_name)
-    counted = sum(hour.billed.get(name, 0) for hour in hours) - carried_in
+def settled_line(meter: Meter, period: Period, periods: Sequence[Period]) -> ExplainedLine:
+    """Explain a settled period's line by what its hours counted when they were last looked at."""
+    return _line(meter, period, periods, counted_on_invoice(period, periods, meter.event_name))
+
+
+def _line(meter: Meter, period: Period, periods: Sequence[Period], counted: int) -> ExplainedLine:
+    name = meter.event_name
     found = differences(name, counted, period, periods)
     finals = {invoice_id: each for invoice_id, each in sorted(period.invoices.items()) if each.is_final}
     line = ExplainedLine(
         meter=meter,
         is_sold=name in period.meters,
         counted=counted,
-        carried_in=carried_in,
+        carried_in=period.carried_in(name),
         moved=found.moved,
         invoiced=period.invoiced(name),
         by_invoice={invoice_id: each.quantities.get(name, 0) for invoice_id, each in finals.items()},
