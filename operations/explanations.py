@@ -53,7 +53,7 @@ def rows_of(explanation: Explanation) -> Iterator[tuple[Any, ...]]:
                 hour.billed.get(name, 0),
                 hour.state,
                 hour.place,
-                hour.unchanged_since,
+                hour.unchanged_since.get(name),
                 max(0, len(hour.numbers(name)) - 1),
                 hour.reason,
             )
@@ -104,7 +104,7 @@ def _table(hours: Sequence[ExplainedHour], line: ExplainedLine, notes: Notes) ->
             str(hour.counted.get(name, "")),
             str(hour.billed.get(name, "")),
             Text(hour.state, style=COLOURS[hour.state]),
-            hour.unchanged_since or "",
+            hour.unchanged_since.get(name, ""),
             notes.cell(_note(hour, name)),
         )
         for hour in hours
@@ -136,4 +136,6 @@ def _sum(line: ExplainedLine) -> RenderableType:
     rows += [(f"on {invoice_id}", f"{quantity}") for invoice_id, quantity in line.by_invoice.items()]
     if verdict:
         rows.append((verdict, "" if line.agrees else f"{line.total - line.invoiced}"))
-    return table_of(["", Column("", justify="right", min_width=NUMBER_WIDTH)], rows)
+    table = table_of(["", Column("", justify="right", min_width=NUMBER_WIDTH)], rows)
+    table.show_header = False
+    return table

@@ -149,7 +149,7 @@ def _rows_of_hour(record: UsageRecord, period: Period | None) -> Iterator[Row]:
             hour.reason,
             name in hour.held,
             name in period.meters if period is not None else None,
-            hour.unchanged_since,
+            hour.unchanged_since.get(name),
             format_time(record.reported_at) if record.reported_at is not None else None,
             max(0, len(hour.numbers(name)) - 1),
             record.reported_to or (period.span.customer_id if period is not None else None),

@@ -36,7 +36,7 @@ def explain(
     """Explain an invoice: each line's hours, what was corrected, carried in or out, and whether it adds up.
 
     For an organisation its present period, or that of --period. An invoice is looked up at Stripe, by one call. Reads
-    the period's hours: some 75 read units for a month with usage in every hour.
+    the period's hours: some 50 read units for a month with usage in every hour.
     """
     session = session_of(context)
     if as_csv and session.as_json:

@@ -32,7 +32,7 @@ def export(
     """Write a month's usage: a row for each organisation, hour and meter; docs/finance.md has the columns.
 
     Written as it is read, whatever there is. Costs a query of the month for each organisation that has a record: about
-    75 read units where every hour has usage. With --scan one unit for each 8 KB of all hours that were ever counted.
+    50 read units where every hour has usage. With --scan one unit for each 8 KB of all hours that were ever counted.
     """
     session = session_of(context)
     try:

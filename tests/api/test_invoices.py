@@ -77,7 +77,11 @@ def test_an_invoice_shows_the_hours_behind_its_lines(life: Life, api: HttpApi) -
         assert line["by_invoice"] == {invoice_id: expected}
         assert body["period"]["starts_at"] == periods[number]["starts_at"]
     first, late = body["hours"]
-    assert (first["state"], first["place"], first["unchanged_since"]) == ("reported", "here", "2026-11-23T11:05:00Z")
+    assert (first["state"], first["place"], first["unchanged_since"][READINGS]) == (
+        "reported",
+        "here",
+        "2026-11-23T11:05:00Z",
+    )
     assert [entry["kind"] for entry in late["history"]] == ["late"]
 
 

@@ -42,7 +42,8 @@ def test_a_line_is_the_sum_of_its_hours(stack: Stack) -> None:
     assert [hour.billed.get(SENSORS) for hour in first.hours] == [None, 5]
     assert (number.counted, number.invoiced, number.agrees) == (5, 5, True)
     assert (codes(line), codes(number)) == ([], [])
-    assert [hour.unchanged_since for hour in first.hours] == ["2026-11-23T11:05:00Z", "2026-11-23T12:05:00Z"]
+    seen = [hour.unchanged_since for hour in first.hours]
+    assert [each[READINGS] for each in seen] == ["2026-11-23T11:05:00Z", "2026-11-23T12:05:00Z"]
     assert (codes(current.line(READINGS)), current.line(READINGS).agrees) == (["open"], None)
 
 
@@ -80,9 +81,9 @@ def test_a_correction_has_its_history(stack: Stack) -> None:
     life.go_to(MONTH_1 + 12 * HOUR)
 
     ((hour,), _) = (each.hours for each in explanations("acme"))
-    assert [totals[READINGS] for _, totals in hour.counts] == [100, 120, 121]
+    assert [number for _, number in hour.numbers(READINGS)] == [100, 120, 121]
     assert [entry.kind for entry in hour.history] == ["reported", "reported", "late"]
-    assert (hour.state, hour.unchanged_since) == ("late", hour.history[-1].at)
+    assert (hour.state, hour.unchanged_since) == ("late", {READINGS: hour.history[-1].at})
 
 
 def test_what_an_hour_carries_is_no_change_of_its_own_count(stack: Stack) -> None:
@@ -98,7 +99,7 @@ def test_what_an_hour_carries_is_no_change_of_its_own_count(stack: Stack) -> Non
     assert (hour.counted, hour.carried, hour.billed) == ({READINGS: 7}, {READINGS: 500}, {READINGS: 507})
     assert [entry.kind for entry in hour.history] == ["reported", "carried", "reported"]
     assert [totals for _, totals in hour.counts] == [{READINGS: 7}]
-    assert hour.unchanged_since == format_time(MONTH_1 + HOUR + 5 * MINUTE)
+    assert hour.unchanged_since == {READINGS: format_time(MONTH_1 + HOUR + 5 * MINUTE)}
 
 
 @pytest.mark.parametrize("boundary_window", ["beginning_period", "ending_period"])
@@ -220,3 +221,15 @@ def test_a_reason_is_read_as_it_was_written() -> None:
     )
     assert read_reasons([str(each) for each in reasons]) == reasons
     assert read_reasons(["", "nonsense", "x from a to b: 1 counted, 2 on in_1"]) == ()
+
+
+def test_a_correction_of_one_meter_is_none_of_the_other(stack: Stack) -> None:
+    life = Life(stack, BEGIN)
+    life.sensors(4, BEGIN)
+    life.go_to(BEGIN + 2 * HOUR)
+    life.count(20, BEGIN)
+    life.go_to(BEGIN + 4 * HOUR)
+
+    ((hour,),) = (each.hours for each in explanations("acme"))
+    assert hour.unchanged_since == {SENSORS: "2026-11-23T11:05:00Z", READINGS: "2026-11-23T12:05:00Z"}
+    assert hour.numbers(READINGS) == [("2026-11-23T12:05:00Z", 20)]

@@ -153,7 +153,7 @@ class InvoiceHourResponse(BaseModel):
     carried: dict[str, int]
     billed: dict[str, int]
     held: list[str]
-    unchanged_since: AsWritten | None
+    unchanged_since: dict[str, str]
     history: list[HistoryEntryResponse]
     history_left_out: int
 

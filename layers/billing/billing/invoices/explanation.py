@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import takewhile
 from typing import Literal
 
 from billing.clock import parse_time
@@ -67,16 +66,16 @@ class ExplainedHour:
         """Return the numbers that were seen of a meter, each with the moment at which it was seen first."""
         found: list[tuple[str, int]] = []
         for at, totals in self.counts:
-            if not found or found[-1][1] != totals.get(event_name, 0):
-                found.append((at, totals.get(event_name, 0)))
+            number = totals.get(event_name, 0)
+            if found[-1][1] != number if found else event_name in totals:
+                found.append((at, number))
         return found
 
     @property
-    def unchanged_since(self) -> str | None:
-        """Return the moment by which the counts were what they are; None where nobody has seen them since."""
-        now = {name: number for name, number in self.counted.items() if number}
-        same = list(takewhile(lambda seen: seen[1] == now, reversed(self.counts)))
-        return same[-1][0] if same else None
+    def unchanged_since(self) -> Mapping[str, str]:
+        """Return by meter when its number was what it is; without those that nobody has seen since they changed."""
+        seen = {name: self.numbers(name)[-1:] for name in self.counted}
+        return {name: newest[0][0] for name, newest in seen.items() if newest and newest[0][1] == self.counted[name]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def hour_values(hour: ExplainedHour) -> dict[str, Any]:
         "carried": dict(hour.carried),
         "billed": dict(hour.billed),
         "held": list(hour.held),
-        "unchanged_since": hour.unchanged_since,
+        "unchanged_since": dict(hour.unchanged_since),
         "history": [
             {"at": entry.at, "kind": entry.kind, "revision": entry.revision, "totals": dict(entry.totals)}
             for entry in hour.history
