@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -226,3 +227,11 @@ def test_memory_does_not_grow_with_the_organisations(monkeypatch: pytest.MonkeyP
     peak(10)
     few, many = peak(20), peak(200)
     assert many - few < 2 * 100 * BYTES_A_ROW, "180 organisations more, and not the rows of two of them"
+
+
+def test_the_page_for_finance_names_every_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "finance.md").read_text(encoding="utf-8")
+    table = page[page.index("| column | type") : page.index("The columns and their order stay")]
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+
+    assert named == [column.name for column in COLUMNS]
