@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,13 +75,15 @@ def shown(explanation: Explanation, console: Console) -> list[RenderableType]:
     invoices = [
         Text(f"{invoice_id} {each.status}", style="dim") for invoice_id, each in sorted(period.invoices.items())
     ]
-    parts: list[RenderableType] = [heading, *invoices]
+    states = Counter(hour.state for hour in explanation.hours)
+    hours = "hours: " + (", ".join(f"{states[state]} {state}" for state in COLOURS if states[state]) or "none")
+    parts: list[RenderableType] = [heading, *invoices, Text(hours, style="dim")]
     for line in explanation.lines:
         notes = Notes(console)
         parts += ["", Text(f"{line.meter.display_name} ({line.event_name})", style="bold")]
-        hours = _hours_of(explanation, line)
-        if hours:
-            parts += [_table(hours, line, notes), *notes.below(), ""]
+        its_hours = _hours_of(explanation, line)
+        if its_hours:
+            parts += [_table(its_hours, line, notes), *notes.below(), ""]
         parts.append(_sum(line))
         parts += [
             Text(f"{reason}".replace(f"{line.event_name} ", "carried: ", 1), style="dim") for reason in line.reasons

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -83,14 +82,6 @@ def hour_values(hour: ExplainedHour) -> dict[str, Any]:
         ],
         "history_left_out": hour.left_out,
     }
-
-
-def states_of(hours: tuple[ExplainedHour, ...]) -> Mapping[str, int]:
-    """Return how many hours are in each state."""
-    found: dict[str, int] = {}
-    for hour in hours:
-        found[hour.state] = found.get(hour.state, 0) + 1
-    return found
 
 
 def _time(moment: datetime | None) -> str | None:
