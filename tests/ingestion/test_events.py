@@ -64,7 +64,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("in_the_future", changed("time", (NOW + FUTURE_USAGE + timedelta(microseconds=1)).isoformat())),
     ("too_old", changed("time", (NOW - OLDEST_USAGE - timedelta(microseconds=1)).isoformat())),
     *(("no_value", changed("data", value)) for value in NO_DATA),
-    *(("no_value", changed("+value", value)) for value in ("5", True, [5], {}, None)),
+    *(("no_value", changed("+value", value)) for value in ("5", True, [5], {"value": 5}, None)),
     *(("too_large", changed("+value", value)) for value in (10**15, -(10**400), float("inf"), float("nan"), 1e300)),
     *(("not_whole", changed("+value", value)) for value in (1.5, -0.5, 1e-300)),
     *(("not_above_zero", changed("+value", value)) for value in (0, -0.0, -1)),
