@@ -15,7 +15,7 @@ MUTANTS = (
     Mutant(
         "an event that comes again is not counted again",
         IDENTITIES,
-        '        "ConditionExpression": "attribute_not_exists(event_key)",\n',
+        '                "ConditionExpression": "attribute_not_exists(event_key)",\n',
         "",
         f"{TESTS}/test_counting.py -k comes_again",
     ),
@@ -36,7 +36,7 @@ MUTANTS = (
     Mutant(
         "no two identities have one key",
         IDENTITIES,
-        "json.dumps([source, event_id])",
+        'f"[{json_text(source)}, {json_text(event_id)}]"',
         'f"{source} {event_id}"',
         f"{TESTS}/test_events.py -k not_taken_for_the_id",
     ),
