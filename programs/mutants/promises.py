@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from programs.mutants import finance, invoices, metering, organizations, reconciliation, webhooks
+from programs.mutants import finance, ingestion, invoices, metering, organizations, reconciliation, webhooks
 
 MUTANTS = (
+    *ingestion.MUTANTS,
     *webhooks.MUTANTS,
     *metering.MUTANTS,
     *reconciliation.MUTANTS,
