@@ -233,3 +233,20 @@ def test_a_correction_of_one_meter_is_none_of_the_other(stack: Stack) -> None:
     ((hour,),) = (each.hours for each in explanations("acme"))
     assert hour.unchanged_since == {SENSORS: "2026-11-23T11:05:00Z", READINGS: "2026-11-23T12:05:00Z"}
     assert hour.numbers(READINGS) == [("2026-11-23T12:05:00Z", 20)]
+
+
+def test_what_an_old_prices_line_lacks_is_missing_and_not_late(stack: Stack) -> None:
+    life = Life(stack, BEGIN + 3 * MINUTE)
+    life.go_to(BEGIN + 100 * HOUR)
+    life.count_hourly(100, 3)
+    life.go_to(BEGIN + 103 * HOUR + 3 * MINUTE)
+    life.count(100, BEGIN + 103 * HOUR)
+    life.change_price("none")
+    life.count_hourly(100, 3)
+    life.go_to(MONTH_2 + 12 * HOUR)
+
+    first, second, _ = (each.line(READINGS) for each in explanations("acme"))
+    assert (first.counted, first.invoiced + second.invoiced) == (700, 700)
+    assert first.agrees
+    assert first.moved == second.carried_in == 700 - first.invoiced > 0
+    assert "are missing on this invoice and are charged by another" in first.remarks[0].text

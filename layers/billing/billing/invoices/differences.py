@@ -112,12 +112,13 @@ def _find(found: Differences, event_name: str, difference: int, period: Period, 
         found.add("unexplained", text, moved)
         return
     found.moved = moved
+    # What is missing without being late: a line of an old price, or of a boundary's hour, that Stripe made too small.
+    why = "came after this invoice was final" if period.late_hours else "are missing on this invoice"
+    text = f"{moved:,} {why} and are charged by another"
+    if moved < 0:
+        text = f"{-moved:,} more than were counted are on this invoice, and another charges so much less"
     where = "; ".join(_places(moved, event_name, period, others))
-    if moved > 0:
-        text = f"{moved:,} came after this invoice was final and are charged by another: {where}."
-    else:
-        text = f"{-moved:,} more than were counted are on this invoice; another charges so much less: {where}."
-    found.add("on_other_invoices", text, moved)
+    found.add("on_other_invoices", f"{text}: {where}." if where else f"{text}.", moved)
 
 
 _TOLD = ("not_carried", "too_much")
