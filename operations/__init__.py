@@ -7,6 +7,8 @@ picture.py      usage drawn over time
 connection.py   which stack to work on: its tables and its secret
 organizations.py who there is
 backlog.py      due and refused hours, looked through and put back
+invoices.py      which period is to be explained; explanations.py, statement.py print it
+export.py        a month of everybody's usage; export_formats.py writes it
 replay.py       Stripe's events through the webhook's own code once more
 provisioning/   the Stripe account as one file has it: meters, prices, webhook destinations
 openapi.py      the billing API's OpenAPI document

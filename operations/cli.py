@@ -13,6 +13,8 @@ from typer.rich_utils import rich_format_error
 from billing import telemetry
 from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
+from operations.commands.explain import explain
+from operations.commands.export import export
 from operations.commands.organizations import organizations
 from operations.commands.periods import periods
 from operations.commands.provision import provision
@@ -40,6 +42,8 @@ for command in (
     organizations,
     usage,
     periods,
+    explain,
+    export,
     due,
     requeue_refused,
     reconcile,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -14,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from billing.clock import format_time
+from billing.errors import BillingError
 
 # Of what ends since nobody reads its output any more: what a shell says of a program that SIGPIPE ended.
 BROKEN_PIPE = 141
@@ -21,6 +25,10 @@ BROKEN_PIPE = 141
 WIDE = 10_000
 # Fewer columns than a row with numbers and a sentence needs.
 NARROW = 140
+
+
+class FileError(BillingError):
+    """A file that cannot be written; the message names it, and why."""
 
 
 class Output(Console):
@@ -92,6 +100,33 @@ def whole(header: str, *, is_number: bool = False, least: int | None = None) -> 
 def as_json(values: Mapping[str, Any]) -> str:
     """Return values for programs, their times as everywhere: `2026-11-23T08:00:00Z`."""
     return json.dumps(values, default=_plain, ensure_ascii=False)
+
+
+# What a spreadsheet takes for a formula. https://owasp.org/www-community/attacks/CSV_Injection
+FORMULAS = ("=", "+", "-", "@")
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Return a row of comma-separated values; a text that a spreadsheet would calculate gets an apostrophe in front."""
+    line = io.StringIO()
+    cells = [f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value for value in values]
+    csv.writer(line, lineterminator="").writerow(["" if cell is None else cell for cell in cells])
+    return line.getvalue()
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole, or not at all.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise FileError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _plain(value: object) -> str:

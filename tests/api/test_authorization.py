@@ -11,6 +11,8 @@ from programs.local.stack import Stack
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "usage", None),
     ("GET", "subscription", None),
+    ("GET", "invoices", None),
+    ("GET", "invoices/in_1", None),
     ("POST", "portal-sessions", {"return_url": "https://app.example.com/"}),
     (
         "POST",

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing import clock, record_active_sensors, record_readings
-from billing.clock import HOUR, from_unix, hour_of
+from billing.clock import HOUR, format_time, from_unix, hour_of
 from billing.tables.table import is_transient
+from billing.tables.usage import UsageRecord, end_of, shard_of
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
@@ -18,6 +19,18 @@ BEGIN = datetime(2026, 11, 23, 10, tzinfo=UTC)
 MONTH_1, MONTH_2, MONTH_3, MONTH_4 = (
     BEGIN.replace(year=year, month=month) for year, month in ((2026, 12), (2027, 1), (2027, 2), (2027, 3))
 )
+
+
+def set_count(number: int, at: datetime) -> None:
+    """Set an hour's readings as a writer of usage may."""
+    window_start = format_time(at)
+    UsageRecord("acme", window_start).update_if(
+        [
+            UsageRecord.temperature_readings.set(number),
+            UsageRecord.due_shard.set(shard_of("acme")),
+            UsageRecord.due_at.set(end_of(window_start)),
+        ]
+    )
 
 
 class Life:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +13,9 @@ from billing.invoices.closing import write_balance
 from billing.invoices.storage import read_periods
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.usage import UsageRecord, end_of, hours_between, shard_of
+from billing.tables.usage import UsageRecord, hours_between
 from billing.webhooks.linking import refresh_organization
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life, set_count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -36,18 +36,6 @@ def late(stack: Stack) -> Life:
 
 def carried(life: Life) -> dict[str, Any]:
     return {hour.window_start: dict(hour.carried) for hour in hours_of(life) if hour.carried}
-
-
-def set_count(number: int, at: datetime) -> None:
-    """Set an hour's readings as a writer of usage may."""
-    window_start = format_time(at)
-    UsageRecord("acme", window_start).update_if(
-        [
-            UsageRecord.temperature_readings.set(number),
-            UsageRecord.due_shard.set(shard_of("acme")),
-            UsageRecord.due_at.set(end_of(window_start)),
-        ]
-    )
 
 
 def hours_of(life: Life) -> list[UsageRecord]:

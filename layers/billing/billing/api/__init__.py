@@ -5,6 +5,7 @@ models.py         requests and responses, and the rules of their fields
 authorization.py  who may call, and for which organisation
 problems.py       the response to each error
 requests.py       what a request may ask for: the allowed prices, hosts and times
+invoices.py       what is behind an organisation's invoices; invoice_models.py has its responses
 customers.py      the organisation's one Stripe customer, found or created
 checkout.py       a checkout session to subscribe, a portal session to manage the subscription
 

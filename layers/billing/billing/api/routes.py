@@ -13,6 +13,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel
 
 from billing.api.authorization import authorize
+from billing.api.invoice_models import HourCursor, InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
+from billing.api.invoices import list_invoices, read_invoice
 from billing.api.models import (
     TIME,
     CheckoutRequest,
@@ -195,3 +197,40 @@ def get_usage(
         hours=[UsageHourResponse.model_validate(hour) for hour in remaining_hours[:limit]],
         next_cursor=remaining_hours[limit].window_start if len(remaining_hours) > limit else None,
     )
+
+
+@app.get(
+    "/organizations/<organization_id>/invoices",
+    operation_id="listInvoices",
+    summary="Read the organisation's billing periods and invoices",
+    description="The newest first: what each counted, what its invoices bill, and whether it agrees.",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, InvoicesResponse, "A page of periods", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_invoices(
+    organization_id: OrganizationId,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many periods a page has at most.")] = 12,
+    cursor: PeriodCursor = None,
+) -> InvoicesResponse:
+    """Read a page of the organisation's billing periods with their invoices."""
+    return InvoicesResponse.model_validate(list_invoices(organization_id, limit, cursor))
+
+
+@app.get(
+    "/organizations/<organization_id>/invoices/<invoice_id>",
+    operation_id="getInvoice",
+    summary="Read what is behind an invoice",
+    description="For each line the hours, what was corrected, carried in or out, the sum, and whether it agrees.",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(
+        200, InvoiceResponse, "The invoice's lines, and a page of hours", HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+)
+def get_invoice(
+    organization_id: OrganizationId,
+    invoice_id: InvoiceId,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 1000,
+    cursor: HourCursor = None,
+) -> InvoiceResponse:
+    """Read how an invoice's lines add up, and a page of the hours of its period."""
+    return InvoiceResponse.model_validate(read_invoice(organization_id, invoice_id, limit, cursor))

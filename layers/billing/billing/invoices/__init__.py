@@ -6,6 +6,8 @@
     owed.py       what periods owe each other, and what is only told: decided from values
     holding.py    a number of sensors that holds until another is recorded
     sweep.py      periods whose webhooks never came
+    explanation.py  why a line says 360: hours, corrections and sum; differences.py in words what is left
+    explaining.py   what it is made of, read; values.py the names that programs read
 
 **The promise.** For every period and `sum` meter, after its invoice and the next are final, what was invoiced in all is
 what was counted in all; and never more, but for what was corrected downwards when it was invoiced.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from billing.meters import SUM_METERS
+from billing.meters import LAST_METERS, SUM_METERS
 from billing.periods import LastHour, Period
 
 
@@ -27,6 +27,30 @@ def bills_last_hour(periods: Iterable[Period]) -> bool:
     """Say whether Stripe bills the hour in which a period ends with that period, as far as its invoices have shown."""
     seen = [period.last_hour_is for period in periods]
     return seen.count("here") > seen.count("next")
+
+
+def has_last_hour(period: Period, periods: Sequence[Period]) -> bool:
+    """Say whether the hour in which a period ends is on its invoice: as that has shown, else as most others have."""
+    return period.last_hour_is == "here" if period.last_hour_is else bills_last_hour(periods)
+
+
+def lacks_first_hour(period: Period, periods: Sequence[Period]) -> bool:
+    """Say whether the hour in which a period begins is on the invoice of the one before; `periods` are all of them."""
+    if period.span.is_first:
+        return False
+    its_subscriptions = (each for each in periods if each.span.subscription_id == period.span.subscription_id)
+    before = next((each for each in its_subscriptions if each.span.ends_at == period.span.starts_at), None)
+    return bills_last_hour(periods) if before is None else has_last_hour(before, periods)
+
+
+def counted_on_invoice(period: Period, periods: Sequence[Period], event_name: str) -> int:
+    """Return what a settled period's hours counted when they were last looked at: those that are on its invoice."""
+    counted, last = period.counted.get(event_name, 0), period.in_last_hour.get(event_name)
+    if event_name in LAST_METERS and last is not None and has_last_hour(period, periods):
+        return last
+    if lacks_first_hour(period, periods):
+        counted -= period.in_first_hour.get(event_name, 0)
+    return counted + (last or 0) if has_last_hour(period, periods) else counted
 
 
 def settled_period_of(

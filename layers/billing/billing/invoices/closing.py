@@ -9,11 +9,12 @@ from datetime import datetime
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from billing.clock import format_time, parse_time
+from billing.clock import parse_time
 from billing.errors import ContentionError
 from billing.invoices.boundary import seen_of_last_hour
 from billing.invoices.counting import MOST_LATE_HOURS, count_period
 from billing.invoices.owed import CODES_OF_DIFFERENCES, Balance, Carry, balance
+from billing.invoices.reasons import Reason
 from billing.invoices.storage import ATTEMPTS, change_period, log_fields, period_actions, read_periods
 from billing.metered_subscriptions import BillingPeriod, MeteredSubscription, PeriodKey
 from billing.periods import InvoiceOfPeriod, Period, Totals, with_invoice
@@ -171,7 +172,7 @@ def _write(
                 )
                 for window_start, totals in after.carried.items():
                     if dict(before.carried.get(window_start, {})) != dict(totals):
-                        _carry_in_hour(transaction, organization_id, window_start, totals, before.span.customer_id)
+                        _carry_in_hour(transaction, organization_id, window_start, totals, before.span.customer_id, now)
             for key, version in others:
                 transaction.condition_check(
                     PeriodRecord, organization_id, period_key(*key), condition=is_period_at_version(version)
@@ -184,13 +185,13 @@ def _write(
 
 
 def _carry_in_hour(
-    transaction: TransactWrite, organization_id: str, window_start: str, totals: Totals, customer_id: str
+    transaction: TransactWrite, organization_id: str, window_start: str, totals: Totals, customer_id: str, now: datetime
 ) -> None:
     hour = UsageRecord.of(organization_id, window_start)
     is_its_customers = UsageRecord.reported_to.does_not_exist() | (UsageRecord.reported_to == customer_id)
     transaction.update(
         UsageRecord(organization_id, window_start),
-        actions=carrying_actions(hour, {**(hour.carried or {}), **totals}),
+        actions=carrying_actions(hour, {**(hour.carried or {}), **totals}, now),
         condition=is_at_version(hour.version) & is_its_customers,
     )
 
@@ -203,14 +204,10 @@ def _why(carry: Carry) -> list[str]:
             counted = period.counted_as(event_name, with_last_hour=carry.with_last_hour)
             invoiced = period.invoiced(event_name)
             if counted != invoiced:
-                span = period.span
-                end = format_time(span.ends_at) if span.ends_at else "now"
-                late = f"; after it was final came {', '.join(period.late_hours)}" if period.late_hours else ""
-                invoices = ", ".join(sorted(period.invoices)) or "no invoice"
-                lines.append(
-                    f"{event_name} from {format_time(span.starts_at)} to {end}: {counted} counted, {invoiced} on "
-                    f"{invoices}{late}"
-                )
+                starts_at, ends_at = period.span.starts_at, period.span.ends_at
+                invoices, late_hours = tuple(sorted(period.invoices)), tuple(period.late_hours)
+                reason = Reason(event_name, starts_at, ends_at, counted, invoiced, invoices, late_hours)
+                lines.append(str(reason))
     return lines
 
 

@@ -43,7 +43,7 @@ def count_period(
     if end <= span.first_hour:
         return result  # it is yet to begin
     for hour in hours_between(organization_id, span.first_hour, ceiling(end)):
-        if hour.start is None or not _is_of(hour, span):
+        if hour.start is None or not is_of(hour, span):
             continue
         is_the_next_ones = span.hours_until is not None and hour.start >= span.hours_until
         if hour.due_at is not None and hour.start + HOUR <= until:
@@ -66,7 +66,7 @@ def count_period(
     return result
 
 
-def _is_of(hour: UsageRecord, span: BillingPeriod) -> bool:
+def is_of(hour: UsageRecord, span: BillingPeriod) -> bool:
     """Say whether the period's customer used it, and no later subscription that began in the same hour."""
     if hour.reported_to not in (None, span.customer_id):
         return False

@@ -26,6 +26,7 @@ before anything is sent for it:
     reported            the totals that Stripe accepted last; while there is `sending`, it may have others by now
     reported_under      the revision under which Stripe was last told each meter's total
     reported_to         the customer that they go to, now and ever after
+    history             what was `reported` before, for whoever disputes a bill; nothing is decided by it
     stamped_from        where a billing period begins in the hour: that moment, from which its events are stamped
 
 1. *Declare*: `sending` = the totals; a new revision, unless these very totals are already being sent. Only if `version`

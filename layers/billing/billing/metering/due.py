@@ -169,6 +169,8 @@ def _hour(item: Mapping[str, Any]) -> UsageHour:
         stamped_from=item["stamped_from"]["S"] if "stamped_from" in item else "",
         carried=_numbers(item.get("carried")),
         held=_numbers(item.get("held")),
+        reported_at=item["reported_at"].get("S", "") if "reported_at" in item else "",
+        history=item["history"].get("S") if "history" in item else None,
         is_due="due_at" in item,
     )
 

@@ -37,6 +37,8 @@ class UsageHour:
     stamped_from: str = ""
     carried: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
+    reported_at: str = ""
+    history: str | None = None
     is_due: bool = True
 
     @property

@@ -187,7 +187,7 @@ class Run:
             except Exception as error:
                 self._fail("What late hours owe could not be written; they stay due", its_hours[0][0].key, error)
             else:
-                updates += [writes.settling_late(hour, decision.totals) for hour, decision in its_hours]
+                updates += [writes.settling_late(hour, decision.totals, now) for hour, decision in its_hours]
         return self._write(updates)
 
     def _refuse(self, refusals: Sequence[tuple[UsageHour, Refusal]], links: Mapping[str, Link]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
+from billing import history
 from billing.clock import format_time
 from billing.metering.hour import NO_SUCH_CUSTOMER, Declaration, Key, Link, Refusal, UsageHour
 from billing.meters import METERS
@@ -73,6 +74,14 @@ class _Update:
             self.only_if(meter.event_name, hour.counts.get(meter.event_name))
         return self
 
+    def reports(self, totals: Mapping[str, int], under: Mapping[str, int], now: datetime) -> _Update:
+        """Set what Stripe has accepted."""
+        return self.set("reported", _map(totals)).set("reported_under", _map(under)).set("reported_at", _time(now))
+
+    def keeping(self, text: str | None) -> _Update:
+        """Set the history, where something is added to it."""
+        return self if text is None else self.set("history", {"S": text})
+
     def after(self, version: int | None) -> _Update:
         """Take the next version: nobody in metering has written the item since it had this one."""
         return self.only_if("version", None if version is None else _number(version)).set(
@@ -124,9 +133,8 @@ def settling(declaration: Declaration, sent: Collection[str], now: datetime) -> 
         _Update(declaration.hour)
         .after(declaration.version)
         .only_with_counts_of(declaration.hour)
-        .set("reported", _map(declaration.totals))
-        .set("reported_under", _map(_reported_under(declaration, sent)))
-        .set("reported_at", _time(now))
+        .keeping(_replaced(declaration.hour))
+        .reports(declaration.totals, _reported_under(declaration, sent), now)
         .remove("sending", "sending_since", "doubt_until", "due_shard", "due_at")
     )
     if declaration.others_until <= format_time(now):
@@ -136,6 +144,11 @@ def settling(declaration: Declaration, sent: Collection[str], now: datetime) -> 
 
 def _reported_under(declaration: Declaration, sent: Collection[str]) -> dict[str, int]:
     return {**declaration.hour.reported_under, **dict.fromkeys(sent, declaration.revision)}
+
+
+def _replaced(hour: UsageHour) -> str | None:
+    """Return the history with what Stripe has accepted of an hour until now; None, as for nearly all: nothing yet."""
+    return history.replaced(hour.history, hour.reported, hour.reported_at, hour.reported_under)
 
 
 def releasing(declaration: Declaration) -> Write:
@@ -148,13 +161,15 @@ def settling_unsent(hour: UsageHour) -> Write:
     return _Update(hour).after(hour.version).only_with_counts_of(hour).remove("due_shard", "due_at", "refused").write()
 
 
-def settling_late(hour: UsageHour, totals: Mapping[str, int]) -> Write:
+def settling_late(hour: UsageHour, totals: Mapping[str, int], now: datetime) -> Write:
     """Return the write that settles an hour whose invoice is final: nothing was sent, and what is owed is written."""
+    entry = history.Entry(format_time(now), "late", totals)
     return (
         _Update(hour)
         .after(hour.version)
         .only_with_counts_of(hour)
         .set("late", _map(totals))
+        .keeping(history.with_entries(hour.history, [entry]))
         .remove("sending", "sending_since", "doubt_until", "others_until", "due_shard", "due_at", "refused")
         .write()
     )
@@ -179,9 +194,9 @@ def refusing(
         .set("refused", {"S": reason})
         .remove("sending", "sending_since", "doubt_until", "others_until", "due_shard", "due_at")
     )
+    update.keeping(_replaced(hour))
     if accepted:
-        update.set("reported", _map(accepted)).set("reported_at", _time(now))
-        update.set("reported_under", _map(_reported_under(declaration, sent - refusals.keys())))
+        update.reports(accepted, _reported_under(declaration, sent - refusals.keys()), now)
     else:
         update.remove("reported")
     is_unknown_customer = all(refusal.code == NO_SUCH_CUSTOMER for refusal in refusals.values())

@@ -138,7 +138,7 @@ def _hour(
         state=state,
         counted=counted,
         reported=reported,
-        reason=_damage(record) if state == "damaged" else record.refused,
+        reason=reason_of(record),
         reported_at=record.reported_at,
         not_sold=_not_sold(record, subscriptions) if state != "refused" else (),
         carried=dict(record.carried or {}),
@@ -146,7 +146,10 @@ def _hour(
     )
 
 
-def _damage(record: UsageRecord) -> str:
+def reason_of(record: UsageRecord) -> str | None:
+    """Return why an hour is refused, or what of it is damaged; None where it is neither."""
+    if state_of(record) != "damaged":
+        return record.refused
     return ", ".join(sorted(record.damaged)) + " cannot be read" if record.damaged else "window_start is no UTC hour"
 
 
