@@ -13,11 +13,13 @@ from typer.rich_utils import rich_format_error
 from billing import telemetry
 from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
+from operations.commands.import_usage import import_usage
 from operations.commands.organizations import organizations
 from operations.commands.periods import periods
 from operations.commands.provision import provision
 from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
+from operations.commands.rejected import rejected
 from operations.commands.replay import replay_events
 from operations.commands.usage import usage
 from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_of
@@ -42,12 +44,14 @@ for command in (
     periods,
     due,
     requeue_refused,
+    rejected,
+    import_usage,
     reconcile,
     replay_events,
     refresh,
     provision,
 ):
-    app.command()(command)
+    app.command("import" if command is import_usage else None)(command)
 
 
 @app.callback()

@@ -12,7 +12,8 @@
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
     │   ├── StripeUnavailableError      no response, 409, 429, 5xx
-    │   └── ContentionError             others kept writing the same item
+    │   ├── ContentionError             others kept writing the same item
+    │   └── UsageNotSentError           the queue did not take usage: send the same again
     └── ConfigurationError          a person has to change a setting: the message says which
         ├── NotSetUpError               the stack is new: nobody has filled its secret yet
         └── MeterMisconfiguredError     a Stripe meter that would bill wrongly
@@ -21,6 +22,12 @@ Whatever else is raised is a defect of ours: HTTP 500 and an alarm, never a sile
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from billing.ingestion.sending import Usage
 
 
 class BillingError(Exception):
@@ -92,6 +99,14 @@ class StripeUnavailableError(UnavailableError):
 
 class ContentionError(UnavailableError):
     """An item that changed under every attempt to write it."""
+
+
+class UsageNotSentError(UnavailableError):
+    """Usage that the queue did not take, in `unsent`; to send it again, or all that it was sent with, is safe."""
+
+    def __init__(self, message: str, unsent: Sequence[Usage]) -> None:
+        super().__init__(message)
+        self.unsent = tuple(unsent)
 
 
 class ConfigurationError(BillingError):

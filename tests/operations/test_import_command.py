@@ -1,0 +1,279 @@
+"""`operate import`: what a file counts, what it would count, and what of it is refused."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing.errors import UnavailableError
+from billing.tables.periods import PeriodRecord
+from billing.tables.usage import UsageRecord
+from billing.tables.usage_events import UsageEventRecord
+from operations import usage_import
+from operations.commands import import_usage
+from programs.local.stack import Stack
+from tests.operations.conftest import START, Operate
+
+HEADER = "organization_id,meter,time,value"
+LINES = (
+    "acme,temperature_readings,2026-11-22T08:10:00Z,12",
+    "acme,temperature_readings,2026-11-22T08:20:00Z,30",
+    "acme,active_sensors,2026-11-22T08:50:00Z,4",
+    "acme,active_sensors,2026-11-22T08:30:00Z,9",
+    "globex,temperature_readings,2026-11-23T07:00:00+01:00,5",
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path / "usage.csv", *LINES)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_import, "wait", lambda attempt: None)
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join((HEADER, *lines)) + "\n")
+    return path
+
+
+def counts() -> dict[tuple[str, str], tuple[int | None, int | None]]:
+    return {
+        (hour.organization_id, hour.window_start): (
+            None if hour.temperature_readings is None else int(hour.temperature_readings),
+            None if hour.active_sensors is None else int(hour.active_sensors),
+        )
+        for hour in UsageRecord.scan(consistent_read=True)
+    }
+
+
+COUNTS = {("acme", "2026-11-22T08:00:00Z"): (42, 4), ("globex", "2026-11-23T06:00:00Z"): (5, None)}
+
+
+def test_a_file_is_counted_in_its_hours_and_they_are_due(stack: Stack, operate: Operate, file: Path) -> None:
+    ran = operate("--json", "import", str(file), "--hours")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert counts() == COUNTS
+    assert stack.due_hours() == sorted(COUNTS)
+    assert {name: ran.json[name] for name in ("source", "lines", "counted", "counted_before", "refused", "dry_run")} == {
+        "source": "import:usage.csv",
+        "lines": 5,
+        "counted": 5,
+        "counted_before": 0,
+        "refused": {},
+        "dry_run": False,
+    }
+    assert [(hour["organization_id"], hour["meter"], hour["events"], hour["value"]) for hour in ran.json["hours"]] == [
+        ("acme", "active_sensors", 2, 4),
+        ("acme", "temperature_readings", 2, 42),
+        ("globex", "temperature_readings", 1, 5),
+    ]
+
+
+def test_the_same_file_again_counts_nothing(stack: Stack, operate: Operate, file: Path) -> None:
+    operate("import", str(file))
+    ran = operate("--json", "import", str(file))
+
+    assert (ran.code, ran.json["counted"], ran.json["counted_before"]) == (0, 0, 5)
+    assert counts() == COUNTS
+    assert ran.json["periods"] == []
+
+
+def test_a_file_that_grew_counts_what_is_new(stack: Stack, operate: Operate, file: Path) -> None:
+    operate("import", str(file))
+    # Two lines that say the same are two events.
+    written(file, LINES[0], *LINES)
+    ran = operate("--json", "import", str(file))
+
+    assert (ran.json["counted"], ran.json["counted_before"]) == (1, 5)
+    assert counts()["acme", "2026-11-22T08:00:00Z"] == (54, 4)
+
+
+def test_a_dry_run_tells_what_the_run_would_count_and_counts_nothing(
+    stack: Stack, operate: Operate, file: Path
+) -> None:
+    before = written(file.with_name("before.csv"), *LINES[:2])
+    operate("import", str(before), "--source", "import:usage.csv")
+    counted = counts()
+
+    foreseen = operate("--json", "import", str(file), "--hours", "--dry-run")
+    assert counts() == counted
+    assert UsageEventRecord.count() == 2
+    ran = operate("--json", "import", str(file), "--hours")
+
+    assert foreseen.json | {"dry_run": False} == ran.json
+    assert (ran.json["counted"], ran.json["counted_before"]) == (3, 2)
+    assert counts() == COUNTS
+
+
+def test_a_dry_run_knows_of_an_identity_that_the_file_has_twice(
+    stack: Stack, operate: Operate, tmp_path: Path
+) -> None:
+    path = tmp_path / "usage.csv"
+    lines = [f"{LINES[0]},one", f"{LINES[0]},one", f"{LINES[1]},one"]
+    path.write_text("\n".join((f"{HEADER},id", *lines)))
+
+    foreseen = operate("--json", "import", str(path), "--dry-run")
+    ran = operate("--json", "import", str(path))
+
+    assert foreseen.json | {"dry_run": False} == ran.json
+    assert (foreseen.code, ran.code) == (1, 1)
+    assert (ran.json["counted"], ran.json["counted_before"]) == (1, 1)
+    assert ran.json["refused"]["conflicting"]["first_lines"] == [4]
+
+
+def test_refused_lines_are_told_by_number_and_kept_as_they_were(
+    stack: Stack, operate: Operate, tmp_path: Path
+) -> None:
+    path, rejects = tmp_path / "usage.csv", tmp_path / "rejects.csv"
+    wrong = [
+        b"acme,temperature_readings,2026-10-01T08:10:00Z,12",
+        b'acme,"temperature_readings,2026-11-22T08:10:00Z,12',
+        b"m\xfcller,temperature_readings,2026-11-22T08:10:00Z,12",
+        b"acme,temperature_readings,2026-10-02T08:10:00Z,12",
+    ]
+    path.write_bytes(b"\r\n".join([HEADER.encode(), LINES[0].encode(), *wrong, LINES[1].encode()]))
+
+    ran = operate("--json", "import", str(path), "--rejects", str(rejects))
+
+    assert (ran.code, ran.json["lines"], ran.json["counted"]) == (1, 6, 2)
+    assert {code: each["first_lines"] for code, each in ran.json["refused"].items()} == {
+        "too_old": [3, 6],
+        "not_csv": [4],
+        "not_utf_8": [5],
+    }
+    assert rejects.read_bytes() == b"\n".join([HEADER.encode(), *wrong, b""])
+    shown = operate("import", str(path), "--dry-run")
+    assert "Refused, too_old: line 3, 6." in shown.out
+    assert "6 lines: 0 would be counted, 2 counted before, 4 refused." in shown.out
+
+
+def test_the_refused_lines_are_not_written_over_the_file(stack: Stack, operate: Operate, file: Path) -> None:
+    content = file.read_text()
+
+    assert operate("import", str(file), "--rejects", str(file)).code == 2
+    assert file.read_text() == content
+
+
+def test_each_hour_is_told_with_the_billing_period_it_lies_in(stack: Stack, operate: Operate, file: Path) -> None:
+    _, subscription = stack.subscribe("acme", at=START - timedelta(days=40))
+    stack.deliver_all()
+    for record in PeriodRecord.scan():
+        record.delete()
+    # Its first period ended ten days ago, and its invoice is final.
+    written(file, *LINES, "acme,temperature_readings,2026-11-05T08:10:00Z,7")
+    period = next(each for each in operate("--json", "periods", "acme").json["periods"] if each["starts_at"] < "2026-11")
+    PeriodRecord("acme", f"{subscription} {period['starts_at']}").save()
+
+    ran = operate("--json", "import", str(file), "--dry-run")
+
+    states = [
+        (each["organization_id"], each["meter"], each["period"] and each["period"]["state"], each["hours"])
+        for each in ran.json["periods"]
+    ]
+    assert ("globex", "temperature_readings", None, 1) in states
+    assert ("acme", "temperature_readings", "open", 1) in states
+    shown = operate("import", str(file), "--dry-run").out
+    assert "1 hours lie in no billing period" in shown
+
+
+def test_what_comes_on_the_standard_input_has_a_source(
+    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert operate("import", "-").code == 2
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+        assert operate("import", "-", "--source", "import:2026").code == 0
+    assert counts() == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["import", "nowhere.csv"], 2, "No such file"),
+        (["import", "EMPTY"], 1, "InvalidFileError: The file is empty"),
+        (["import", "FILE", "--rejects", "no/such/folder"], 2, "No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    stack: Stack, operate: Operate, file: Path, arguments: list[str], code: int, said: str
+) -> None:
+    empty = file.with_name("empty.csv")
+    empty.write_text("")
+    ran = operate(*({"FILE": str(file), "EMPTY": str(empty)}.get(word, word) for word in arguments))
+
+    assert ran.code == code
+    assert said in ran.err
+    assert counts() == {}
+
+
+def at_the_second(function: Callable[..., Any], error: BaseException, times: int = 1) -> Callable[..., Any]:
+    """Return a function whose second call, and as many after it, ends in an error."""
+    calls = 0
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if 2 <= calls < 2 + times:
+            raise error
+        return function(*arguments, **options)
+
+    return failing
+
+
+@pytest.fixture
+def two_lines_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_usage, "LINES_AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("two_lines_at_once")
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_interrupted_import_says_how_far_it_is_and_the_same_again_does_the_rest(
+    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(import_usage, "count_events", at_the_second(import_usage.count_events, KeyboardInterrupt()))
+        ran = operate(*(["--json"] if as_json else []), "import", str(file))
+
+    assert ran.code == 130
+    error = ran.json["error"]["message"] if as_json else ran.err
+    assert "Interrupted: 2 of 6 lines are done" in error
+    assert counts() == {("acme", "2026-11-22T08:00:00Z"): (42, None)}
+    again = operate("--json", "import", str(file))
+    assert (again.code, again.json["counted"], again.json["counted_before"]) == (0, 3, 2)
+    assert counts() == COUNTS
+
+
+@pytest.mark.usefixtures("two_lines_at_once")
+def test_what_cannot_be_counted_for_a_while_is_tried_again(
+    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = at_the_second(import_usage.count_events, UnavailableError("throttled"), times=4)
+    monkeypatch.setattr(import_usage, "count_events", failing)
+
+    assert operate("import", str(file)).code == 0
+    assert counts() == COUNTS
+
+
+@pytest.mark.usefixtures("two_lines_at_once")
+def test_what_cannot_be_counted_at_all_ends_the_import_where_it_is(
+    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        failing = at_the_second(import_usage.count_events, UnavailableError("throttled"), times=99)
+        patch.setattr(import_usage, "count_events", failing)
+        ran = operate("--json", "import", str(file))
+
+    assert (ran.code, ran.json["counted"]) == (1, 2)
+    assert "throttled" in ran.json["error"]["message"]
+    assert operate("--json", "import", str(file)).json["counted"] == 3
+    assert counts() == COUNTS
