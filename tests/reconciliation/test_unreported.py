@@ -13,7 +13,7 @@ from billing.stripe_gateway.calls import stripe_gateway
 from billing.stripe_gateway.meter_events import meter_events
 from billing.stripe_gateway.summaries import hourly_summaries
 from billing.tables.subscriptions import SubscriptionRecord
-from billing.tables.usage import set_in_hour
+from billing.tables.usage_counts import set_in_hour
 from tests.support.due_hours import HOUR, subscribed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pynamodb.exceptions import UpdateError
+from botocore.exceptions import ReadTimeoutError
 
 from billing import clock, record_active_sensors, record_readings, record_usage
 from billing.errors import InvalidUsageError
@@ -92,7 +92,7 @@ def test_a_write_without_a_response_raises_what_a_later_attempt_cures(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = hook(monkeypatch)
-    with calls.watched(lambda number, call: NoResponse(has_effect=True)), pytest.raises(UpdateError) as raised:
+    with calls.watched(lambda number, call: NoResponse(has_effect=True)), pytest.raises(ReadTimeoutError) as raised:
         record_active_sensors("acme", 3, HOUR)
 
     assert is_transient(raised.value)

@@ -40,6 +40,18 @@ def reconciliation_queue_url() -> str:
     return os.environ.get("RECONCILIATION_QUEUE_URL", "")
 
 
+def usage_dead_letter_queue_url() -> str:
+    """Return the queue that takes the usage events which will never be counted as they are.
+
+    Raises:
+        ConfigurationError: the variable is empty, so such an event would have no place to go.
+    """
+    url = os.environ.get("USAGE_DEAD_LETTER_QUEUE_URL", "")
+    if not url:
+        raise ConfigurationError("USAGE_DEAD_LETTER_QUEUE_URL is empty; set it to the URL of UsageDeadLetterQueue")
+    return url
+
+
 def allowed_price_ids() -> frozenset[str]:
     """Return the Stripe prices that a checkout may be opened for: `ALLOWED_PRICE_IDS`, separated by commas.
 

@@ -34,6 +34,9 @@ _COUNT, _SECONDS = MetricUnit.Count, MetricUnit.Seconds
 
 METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
     {
+        # service: ingestion
+        "usage_events": MetricDefinition(_COUNT, "outcome", "usage events counted, duplicate, conflicting, left"),
+        "usage_rejected": MetricDefinition(_COUNT, "reason", "usage events that are not counted, by reason"),
         # service: webhook
         "stripe_events": MetricDefinition(_COUNT, "outcome", "deliveries processed, by outcome"),
         "deliveries_rejected": MetricDefinition(_COUNT, "", "requests that are no genuine Stripe delivery (400)"),

@@ -104,6 +104,16 @@ def is_condition_failed(error: PynamoDBException) -> bool:
     return error_code(error) == "ConditionalCheckFailedException"
 
 
+def cancellation_reasons(error: ClientError) -> list[dict[str, Any]]:
+    """Return why a transaction was cancelled: for each of its parts a `Code` ("None" where it is not to blame).
+
+    With the `Item` as it is, where the part asked for it. Empty where it was not cancelled but failed otherwise.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
+    """
+    response: Any = error.response
+    return list(response.get("CancellationReasons", ()))
+
+
 def is_overtaken(error: PynamoDBException) -> bool:
     """Say whether a write or a transaction was refused because of another one: read again, and decide anew."""
     reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else ()

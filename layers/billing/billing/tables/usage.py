@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -11,14 +10,10 @@ from functools import cache
 from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
-from pynamodb.exceptions import TransactWriteError
-from pynamodb.expressions.operand import Path
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
-from pynamodb.transactions import TransactWrite
 
 from billing.clock import HOUR, format_time, hour_of, parse_time
-from billing.errors import InvalidUsageError
-from billing.tables.table import Table, TimeAttribute, TotalsAttribute, connection, error_code
+from billing.tables.table import Table, TimeAttribute, TotalsAttribute
 
 SHARDS = 16
 
@@ -128,10 +123,6 @@ def _python_name(event_name: str) -> str:
     raise LookupError(f"UsageRecord has no attribute for the meter {event_name}: add it in tables/usage.py")
 
 
-def _count_of(event_name: str) -> Any:
-    return UsageRecord.get_attributes()[_python_name(event_name)]
-
-
 def end_of(window_start: str) -> str:
     """Return when an hour ends, as `due_at` has it."""
     return format_time(parse_time(window_start) + HOUR)
@@ -139,48 +130,6 @@ def end_of(window_start: str) -> str:
 
 def _due_actions(organization_id: str, window_start: str) -> list[Any]:
     return [UsageRecord.due_shard.set(shard_of(organization_id)), UsageRecord.due_at.set(end_of(window_start))]
-
-
-def add_to_hour(organization_id: str, window_start: str, event_name: str, amount: int, request_token: str) -> None:
-    """Add to a count and make its hour due; the same `request_token` again within ten minutes adds nothing.
-
-    DynamoDB remembers the token of a transaction, which a plain `ADD` has not: a lost response, and the client's own
-    retry, would count twice.
-    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-
-    Raises:
-        InvalidUsageError: the token came before with another amount, or what the hour has is no number.
-    """
-    token = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{organization_id} {window_start} {event_name} {request_token}"))
-    try:
-        with TransactWrite(connection=connection(), client_request_token=token) as transaction:
-            transaction.update(
-                UsageRecord(organization_id, window_start),
-                actions=[_count_of(event_name).add(amount), *_due_actions(organization_id, window_start)],
-            )
-    except TransactWriteError as error:
-        if error_code(error) == "IdempotentParameterMismatchException":
-            text = "The request_token came before with another number: use one for each increment"
-            raise InvalidUsageError(text) from error
-        codes = {error_code(error), *(reason.code for reason in error.cancellation_reasons if reason)}
-        if codes & {"ValidationError", "ValidationException"}:
-            text = f"The hour {window_start} of {organization_id} is damaged: its {event_name} is no number to add to"
-            raise InvalidUsageError(text) from error
-        raise
-
-
-def set_in_hour(organization_id: str, window_start: str, event_name: str, number: int, at: datetime) -> None:
-    """Set a count that was true `at` a moment, and make its hour due; nothing where a later one stands.
-
-    `active_sensors_at` (and so on) remembers the moment, in whole seconds; of two in one second the newer call stands.
-    """
-    moment = Path([f"{event_name}_at"])  # a list: a dot in a name is no step into a map
-    # Another number of the hour is of a later moment; a moment that another writer has damaged is none.
-    is_newest = moment.does_not_exist() | (moment <= format_time(at)) | ~moment.is_type("S")
-    UsageRecord(organization_id, window_start).update_if(
-        [_count_of(event_name).set(number), moment.set(format_time(at)), *_due_actions(organization_id, window_start)],
-        is_newest,
-    )
 
 
 def hours_between(

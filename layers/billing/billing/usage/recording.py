@@ -13,7 +13,7 @@ from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
 from billing.organizations import check_organization_id
 from billing.stripe_limits import FUTURE_USAGE, LARGEST_VALUE, OLDEST_USAGE
-from billing.tables.usage import add_to_hour, set_in_hour
+from billing.tables.usage_counts import add_to_hour, set_in_hour
 
 Number = int | float | Decimal
 
