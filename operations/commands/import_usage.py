@@ -19,7 +19,7 @@ from billing.errors import UnavailableError
 from billing.ingestion.counting import count_events
 from billing.meters import LAST_METERS
 from operations.output import table_of, whole
-from operations.session import DryRun, Session, in_words, session_of
+from operations.session import DryRun, Session, error_of, session_of
 from operations.usage_files import Line, UsageFile, source_of
 from operations.usage_import import (
     LINES_AT_ONCE,
@@ -62,7 +62,7 @@ def import_usage(
     source = source or _source(file)
     if rejects is not None and rejects.exists() and file != STANDARD_INPUT and rejects.samefile(file):
         raise typer.BadParameter("The refused lines would be written over the file.", param_hint="--rejects")
-    failure = ""
+    failure: UnavailableError | None = None
     with _opened(file) as stream, _refusing(rejects) as refuse, contextlib.closing(Foresight()) as foresee:
         total = _number_of_lines(stream)
         usage_file = UsageFile(stream, source)
@@ -74,7 +74,7 @@ def import_usage(
                 for chunk in waiting:
                     import_lines(chunk, tally, count)
             except UnavailableError as error:
-                failure = f"{in_words(error)}. The same again does the rest."
+                failure = UnavailableError(f"{error}. The same again does the rest.")
     _show(session, tally, source, failure, each_hour=each_hour, dry_run=dry_run)
     session.end(failed=bool(tally.outcomes["refused"] or failure))
 
@@ -133,7 +133,9 @@ def _number_of_lines(stream: BinaryIO) -> int | None:
     return number
 
 
-def _show(session: Session, tally: Tally, source: str, failure: str, *, each_hour: bool, dry_run: bool) -> None:
+def _show(
+    session: Session, tally: Tally, source: str, failure: UnavailableError | None, *, each_hour: bool, dry_run: bool
+) -> None:
     """Print what was counted, by billing period or by hour, and what was refused."""
     hours = list(session.progress(by_hour(tally.hours), "Billing periods", len(tally.hours)))
     shown = hours if each_hour else list(by_period(hours, LAST_METERS))
@@ -147,14 +149,16 @@ def _show(session: Session, tally: Tally, source: str, failure: str, *, each_hou
         "hours" if each_hour else "periods": [each.as_dict() for each in shown],
         "dry_run": dry_run,
     }
+    if failure is not None:
+        values |= error_of("UnavailableError", str(failure))
     conclusion = (
         f"{tally.outcomes.total()} lines: {counted} {'would be counted' if dry_run else 'counted'}, "
         f"{duplicates} counted before, {refused} refused. Source: {source}"
     )
     tables: list[RenderableType] = [_table(shown)] if shown else []
     session.show(values, *tables, *_refusals(tally), *_consequences(hours), conclusion)
-    if failure:
-        session.err.print(failure)
+    if failure is not None and not session.as_json:
+        session.tell(**values["error"])
 
 
 def _table(rows: Iterable[Counted]) -> RenderableType:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from billing.errors import UnavailableError
-from billing.tables.periods import PeriodRecord
+from billing.ingestion.counting import count_events
+from billing.tables.periods import PeriodRecord, period_key
 from billing.tables.usage import UsageRecord
 from billing.tables.usage_events import UsageEventRecord
 from operations import usage_import
 from operations.commands import import_usage
 from programs.local.stack import Stack
-from tests.operations.conftest import START, Operate
+from tests.operations.conftest import Operate
 
 HEADER = "organization_id,meter,time,value"
 LINES = (
@@ -55,6 +56,7 @@ def counts() -> dict[tuple[str, str], tuple[int | None, int | None]]:
     }
 
 
+RENEWAL = datetime(2026, 11, 20, 8, tzinfo=UTC)
 COUNTS = {("acme", "2026-11-22T08:00:00Z"): (42, 4), ("globex", "2026-11-23T06:00:00Z"): (5, None)}
 
 
@@ -64,15 +66,17 @@ def test_a_file_is_counted_in_its_hours_and_they_are_due(stack: Stack, operate: 
     assert (ran.code, ran.err) == (0, "")
     assert counts() == COUNTS
     assert stack.due_hours() == sorted(COUNTS)
-    assert {name: ran.json[name] for name in ("source", "lines", "counted", "counted_before", "refused", "dry_run")} == {
+    hours = ran.json["hours"]
+    assert ran.json == {
         "source": "import:usage.csv",
         "lines": 5,
         "counted": 5,
         "counted_before": 0,
         "refused": {},
+        "hours": hours,
         "dry_run": False,
     }
-    assert [(hour["organization_id"], hour["meter"], hour["events"], hour["value"]) for hour in ran.json["hours"]] == [
+    assert [(hour["organization_id"], hour["meter"], hour["events"], hour["value"]) for hour in hours] == [
         ("acme", "active_sensors", 2, 4),
         ("acme", "temperature_readings", 2, 42),
         ("globex", "temperature_readings", 1, 5),
@@ -115,9 +119,7 @@ def test_a_dry_run_tells_what_the_run_would_count_and_counts_nothing(
     assert counts() == COUNTS
 
 
-def test_a_dry_run_knows_of_an_identity_that_the_file_has_twice(
-    stack: Stack, operate: Operate, tmp_path: Path
-) -> None:
+def test_a_dry_run_knows_of_an_identity_that_the_file_has_twice(stack: Stack, operate: Operate, tmp_path: Path) -> None:
     path = tmp_path / "usage.csv"
     lines = [f"{LINES[0]},one", f"{LINES[0]},one", f"{LINES[1]},one"]
     path.write_text("\n".join((f"{HEADER},id", *lines)))
@@ -131,9 +133,7 @@ def test_a_dry_run_knows_of_an_identity_that_the_file_has_twice(
     assert ran.json["refused"]["conflicting"]["first_lines"] == [4]
 
 
-def test_refused_lines_are_told_by_number_and_kept_as_they_were(
-    stack: Stack, operate: Operate, tmp_path: Path
-) -> None:
+def test_refused_lines_are_told_by_number_and_kept_as_they_were(stack: Stack, operate: Operate, tmp_path: Path) -> None:
     path, rejects = tmp_path / "usage.csv", tmp_path / "rejects.csv"
     wrong = [
         b"acme,temperature_readings,2026-10-01T08:10:00Z,12",
@@ -165,24 +165,34 @@ def test_the_refused_lines_are_not_written_over_the_file(stack: Stack, operate: 
 
 
 def test_each_hour_is_told_with_the_billing_period_it_lies_in(stack: Stack, operate: Operate, file: Path) -> None:
-    _, subscription = stack.subscribe("acme", at=START - timedelta(days=40))
-    stack.deliver_all()
-    for record in PeriodRecord.scan():
-        record.delete()
-    # Its first period ended ten days ago, and its invoice is final.
+    for start, state in ((RENEWAL - timedelta(days=30), "closed"), (RENEWAL, "open")):
+        PeriodRecord(
+            "acme",
+            period_key("sub_1", start),
+            stripe_subscription_id="sub_1",
+            stripe_customer_id="cus_1",
+            starts_at=start,
+            ends_at=start + timedelta(days=30),
+            state=state,
+            version=1,
+        ).save()
     written(file, *LINES, "acme,temperature_readings,2026-11-05T08:10:00Z,7")
-    period = next(each for each in operate("--json", "periods", "acme").json["periods"] if each["starts_at"] < "2026-11")
-    PeriodRecord("acme", f"{subscription} {period['starts_at']}").save()
 
-    ran = operate("--json", "import", str(file), "--dry-run")
+    ran = operate("--json", "import", str(file))
 
-    states = [
-        (each["organization_id"], each["meter"], each["period"] and each["period"]["state"], each["hours"])
+    assert ran.code == 0
+    assert [
+        (each["organization_id"], each["meter"], each["period"] and each["period"]["state"], each["events"])
         for each in ran.json["periods"]
+    ] == [
+        ("acme", "temperature_readings", "closed", 1),
+        ("acme", "active_sensors", "open", 2),
+        ("acme", "temperature_readings", "open", 2),
+        ("globex", "temperature_readings", None, 1),
     ]
-    assert ("globex", "temperature_readings", None, 1) in states
-    assert ("acme", "temperature_readings", "open", 1) in states
-    shown = operate("import", str(file), "--dry-run").out
+    written(file, "acme,temperature_readings,2026-11-05T09:10:00Z,7", LINES[-1].replace(",5", ",6"))
+    shown = operate("import", str(file)).out
+    assert "1 hours lie in a closed billing period" in shown
     assert "1 hours lie in no billing period" in shown
 
 
@@ -241,7 +251,7 @@ def test_an_interrupted_import_says_how_far_it_is_and_the_same_again_does_the_re
     stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(import_usage, "count_events", at_the_second(import_usage.count_events, KeyboardInterrupt()))
+        patch.setattr(import_usage, "count_events", at_the_second(count_events, KeyboardInterrupt()))
         ran = operate(*(["--json"] if as_json else []), "import", str(file))
 
     assert ran.code == 130
@@ -257,7 +267,7 @@ def test_an_interrupted_import_says_how_far_it_is_and_the_same_again_does_the_re
 def test_what_cannot_be_counted_for_a_while_is_tried_again(
     stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing = at_the_second(import_usage.count_events, UnavailableError("throttled"), times=4)
+    failing = at_the_second(count_events, UnavailableError("throttled"), times=4)
     monkeypatch.setattr(import_usage, "count_events", failing)
 
     assert operate("import", str(file)).code == 0
@@ -269,7 +279,7 @@ def test_what_cannot_be_counted_at_all_ends_the_import_where_it_is(
     stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        failing = at_the_second(import_usage.count_events, UnavailableError("throttled"), times=99)
+        failing = at_the_second(count_events, UnavailableError("throttled"), times=99)
         patch.setattr(import_usage, "count_events", failing)
         ran = operate("--json", "import", str(file))
 
