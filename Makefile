@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing \
+	stripe-simulator dynamodb-local local invoke-webhook invoke-ingestion operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing \
 	deploy rehearse-deploy rehearse-upgrade clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -94,6 +94,10 @@ local: $(ENVIRONMENT) ## Serve both, with meters and a subscribed organisation, 
 invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and invoke the webhook function with it
 	python -m programs.local.webhook_event $(EVENT) | \
 		sam local invoke StripeWebhookFunction --event - $(SAM_LOCAL)
+
+invoke-ingestion: $(ENVIRONMENT) ## Let usage of a minute ago arrive as in EVENT=events/usage_ingestion/….json
+	python -m programs.local.usage_message $(EVENT) | \
+		sam local invoke UsageIngestionFunction --event - $(SAM_LOCAL)
 
 # ------------------------------------------------------------------------------------------------------- operate
 

@@ -153,6 +153,7 @@ Stripe simulator  {stripe}  with meters; {organization} has subscribed
 In another terminal, after `make build`, with .venv/bin on the PATH:
 
   make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
+  make invoke-ingestion EVENT=events/usage_ingestion/list.json
 
   invoke() {{ sam local invoke "$@" --env-vars events/local-env.json \\
     --add-host host.docker.internal:host-gateway; }}

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from billing import clock
 from programs.local import tables
 from programs.local.lambda_image import IMAGE
 from programs.local.servers import (
@@ -32,6 +33,7 @@ from programs.local.servers import (
     running_servers,
     secret_of,
 )
+from programs.local.usage_message import usage_message
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
 
@@ -151,6 +153,20 @@ def test_the_metering_function_sends_the_hour_that_is_due(sam: Sam, servers: Loc
     # One hour was billed before; this is the other one.
     assert list(account.hourly("cus_local", "temperature_readings").values()) == [READINGS, READINGS]
     assert list(account.hourly("cus_local", "active_sensors").values()) == [SENSORS, SENSORS]
+
+
+def test_the_ingestion_function_counts_what_arrives_once(sam: Sam, servers: LocalServers) -> None:
+    event = usage_message(EVENTS / "usage_ingestion" / "list.json", clock.utc_now())
+    start = json.loads(event["Records"][0]["body"])[0]["time"]
+    key = {"organization_id": {"S": ORGANIZATION}, "window_start": {"S": f"{start[:13]}:00:00Z"}}
+    client = tables.client_for(servers.dynamodb_endpoint)
+    before = client.get_item(TableName="UsageTable", Key=key).get("Item", {})
+
+    for _ in range(2):
+        assert sam.invoke("UsageIngestionFunction", event) == {"batchItemFailures": []}
+
+    after = client.get_item(TableName="UsageTable", Key=key, ConsistentRead=True)["Item"]
+    assert int(after["temperature_readings"]["N"]) - int(before.get("temperature_readings", {"N": "0"})["N"]) == 5
 
 
 def test_the_worker_finds_nothing_left_of_its_shard(sam: Sam) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 FUNCTIONS = {
     "StripeWebhookFunction": ("functions/stripe_webhook/", "app.handler"),
+    "UsageIngestionFunction": ("functions/usage_ingestion/", "app.handler"),
     "UsageMeteringFunction": ("functions/usage_metering/", "app.handler"),
     "UsageMeteringWorkerFunction": ("functions/usage_metering/", "app.worker"),
     "UsageReconciliationFunction": ("functions/usage_reconciliation/", "app.handler"),
@@ -11,6 +12,7 @@ FUNCTIONS = {
 }
 SERVICES = {
     "StripeWebhookFunction": "webhook",
+    "UsageIngestionFunction": "ingestion",
     "UsageMeteringFunction": "metering",
     "UsageMeteringWorkerFunction": "metering",
     "UsageReconciliationFunction": "reconciliation",

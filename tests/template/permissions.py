@@ -35,6 +35,12 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "ReconciliationQueue": {"sqs:SendMessage"},
         "UsageMeteringFunction": {"lambda:InvokeFunction"},
     },
+    "UsageIngestionFunction": {
+        "UsageEventsTable": {"dynamodb:PutItem"},
+        "UsageTable": {"dynamodb:UpdateItem"},
+        "UsageQueue": CONSUME,
+        "UsageDeadLetterQueue": {"sqs:SendMessage"},
+    },
     "UsageMeteringFunction": {
         **SEND_USAGE,
         "UsageMeteringQueue": {"sqs:SendMessage"},

@@ -13,7 +13,10 @@ from tests.template.functions import FUNCTIONS
 from tests.template.source import ROOT
 from tests.template.watched import alarms, text, watched_by_alarms
 
-PAGES = {f"docs/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("runbook.md", "invoices.md")}
+PAGES = {
+    f"docs/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("runbook.md", "invoices.md", "ingestion.md")
+}
 """Where the sections about alarms stand, and what these pages say."""
 
 
@@ -46,7 +49,9 @@ def test_every_function_s_errors_and_throttles_have_an_alarm(function: str, metr
         "runs_failed",
         "runs_succeeded",
         "unknown_subscription",
+        "usage_events",
         "usage_not_invoiced",
+        "usage_rejected",
     ],
 )
 def test_what_a_person_must_act_on_has_an_alarm(metric: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from billing import clock
 from programs.local.cloudformation import read_template
 from programs.local.servers import (
     DYNAMODB_PORT,
@@ -21,6 +23,7 @@ from programs.local.servers import (
     secret_of,
 )
 from programs.local.stack import Stack, TimeLimit
+from programs.local.usage_message import usage_message
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
 from tests.support.stripe_shapes import problems_of_event
@@ -53,6 +56,14 @@ API_STATUSES = {
     "open_checkout_session": 201,
     "open_portal_session": 201,
 }
+# What each counts of the meters, one after the other; `rejected` has an event that does not count.
+USAGE = {
+    "event": {"temperature_readings": 60},
+    "list": {"temperature_readings": 5, "active_sensors": 12},
+    "eventbridge_rule": {"temperature_readings": 7},
+    "iot_rule": {"temperature_readings": 9},
+    "rejected": {"temperature_readings": 2},
+}
 
 
 @pytest.fixture
@@ -75,6 +86,7 @@ def test_every_event_file_is_used_here() -> None:
     assert names == (
         {f"stripe/{name}" for name in OUTCOMES}
         | {f"billing_api/{name}" for name in API_STATUSES}
+        | {f"usage_ingestion/{name}" for name in USAGE}
         | {"usage_metering/scheduled", "usage_metering/organization", "usage_metering/shard_message"}
         | {"usage_reconciliation/scheduled", "usage_reconciliation/meter_message"}
         | {"local-env"}
@@ -97,6 +109,26 @@ def test_stripe_event_gets_its_response(local: Stack, name: str, base64_encoded:
 
     assert (first["statusCode"], json.loads(first["body"])) == (200, {"outcome": OUTCOMES[name]})
     assert json.loads(second["body"])["outcome"] in ("duplicate", OUTCOMES[name])
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_usage_arrives_once(local: Stack, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    app = importlib.import_module("functions.usage_ingestion.app")
+    now = clock.utc_now()
+    event = usage_message(EVENTS / "usage_ingestion" / f"{name}.json", now)
+    rejected: list[Any] = []
+    monkeypatch.setattr("billing.ingestion.invocation.not_taken", lambda url, letters: rejected.extend(letters) or {})
+    monkeypatch.setenv("USAGE_DEAD_LETTER_QUEUE_URL", "https://sqs.example/dead")
+    window_start = clock.format_time(clock.hour_of(now - timedelta(minutes=1)))
+
+    for _ in range(2):
+        assert app.handler(event, TimeLimit(60_000)) == {"batchItemFailures": []}
+
+    hour = local.usage("org-local", window_start)
+    assert {name: hour.counted(name) for name in USAGE[name]} == USAGE[name]
+    assert [json.loads(letter["MessageBody"])["code"] for letter in rejected] == (
+        ["not_whole"] * 2 if name == "rejected" else []
+    )
 
 
 @pytest.mark.parametrize("name", ["scheduled", "organization"])

@@ -24,11 +24,12 @@ def _queues_that_receive_failures() -> set[str]:
     return queues
 
 
-def test_failures_end_in_the_four_queues() -> None:
+def test_failures_end_in_the_five_queues() -> None:
     assert _queues_that_receive_failures() == {
         "AsyncFailureDeadLetterQueue",
         "ReconciliationDeadLetterQueue",
         "SchedulerDeadLetterQueue",
+        "UsageDeadLetterQueue",
         "UsageMeteringDeadLetterQueue",
     }
 
@@ -47,7 +48,7 @@ def test_a_queue_that_receives_failures_has_an_alarm_and_keeps_them_two_weeks(qu
     assert expand().properties(queue)["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-@pytest.mark.parametrize("queue", ["UsageMeteringQueue", "ReconciliationQueue"])
+@pytest.mark.parametrize("queue", ["UsageQueue", "UsageMeteringQueue", "ReconciliationQueue"])
 def test_every_work_queue_gives_up_into_a_queue_of_its_own_kind(queue: str) -> None:
     properties = expand().properties(queue)
     dead_letters = expand().properties(referred(properties["RedrivePolicy"]["deadLetterTargetArn"]))

@@ -10,6 +10,7 @@ import pytest
 from programs.local.cloudformation import read_template
 from tests.template.expanded import ExpandedTemplate, expand, referred
 from tests.template.functions import FUNCTIONS, SERVICES
+from tests.template.permissions import GRANTED
 from tests.template.source import ROOT, variables_read
 
 # Read by Powertools and botocore, not by this project's code.
@@ -50,14 +51,25 @@ def test_function_has_exactly_the_variables_that_its_code_reads(name: str) -> No
         "AWS_ENDPOINT_URL_DYNAMODB",
         "AWS_ENDPOINT_URL_SQS",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-        "STRIPE_API_BASE",
-        "STRIPE_METER_EVENTS_BASE",
-        "STRIPE_SECRET_KEY",
-        "STRIPE_WEBHOOK_SECRETS",
     ],
 )
 def test_what_local_runs_override_is_declared_and_empty(name: str, variable: str) -> None:
     assert expand().environment(name)[variable] == ""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "variable", ["STRIPE_API_BASE", "STRIPE_METER_EVENTS_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"]
+)
+def test_what_local_runs_override_of_stripe_is_declared_and_empty_where_it_is_read(name: str, variable: str) -> None:
+    environment = expand().environment(name)
+
+    assert environment.get(variable) == ("" if "STRIPE_SECRET_ARN" in environment else None)
+
+
+def test_usage_arrives_without_stripe() -> None:
+    assert not [name for name in expand().environment("UsageIngestionFunction") if name.startswith("STRIPE_")]
+    assert "StripeSecret" not in GRANTED["UsageIngestionFunction"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

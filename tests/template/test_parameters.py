@@ -68,6 +68,24 @@ ALLOWED_AND_REFUSED: dict[str, tuple[list[str], list[str]]] = {
         ["price_1,", "price-1", "price_1;x"],
     ),
     "AlarmEmail": (["", "ops@example.com"], ["ops", "ops@", "a b@example.com", "a@b@c"]),
+    "UsageSenders": (
+        [
+            "",
+            "123456789012",
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:iam::123456789012:role/service-role/gateway,arn:aws-cn:iam::123456789012:user/ops,210987654321",
+        ],
+        # Everybody; what is no principal; what SAM leaves of "123456789012, 210987654321".
+        ["*", "arn:aws:iam::*:root", "arn:aws:sts::123456789012:assumed-role/a/b", "12345", "123456789012,", "a, b"],
+    ),
+    "UsageRules": (
+        [
+            "",
+            "arn:aws:events:eu-central-1:123456789012:rule/usage",
+            "arn:aws:events:eu-central-1:123456789012:rule/sensors/usage,arn:aws:events:eu-west-1:123456789012:rule/b",
+        ],
+        ["*", "usage", "arn:aws:events:eu-central-1:123456789012:rule/*", "arn:aws:iot:eu-central-1:1:rule/usage"],
+    ),
     "JwtIssuer": (["", "https://login.example.com/"], ["login.example.com", "http://login.example.com", "https://"]),
 }
 

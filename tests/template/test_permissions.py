@@ -52,6 +52,7 @@ def test_no_role_names_everything_where_a_resource_can_be_named(tracing: str) ->
 def test_roles_trust_one_service_each() -> None:
     services = {
         "StripeWebhookFunctionRole": "lambda.amazonaws.com",
+        "UsageIngestionFunctionRole": "lambda.amazonaws.com",
         "UsageMeteringFunctionRole": "lambda.amazonaws.com",
         "UsageMeteringWorkerFunctionRole": "lambda.amazonaws.com",
         "UsageReconciliationFunctionRole": "lambda.amazonaws.com",
@@ -117,3 +118,32 @@ def test_only_alarms_of_this_account_publish_to_the_topic() -> None:
 
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def queue_policy(**parameters: str) -> dict[str, Any]:
+    """Return the statements about who may send usage events, by their names."""
+    statements = expand(**parameters).properties("UsageQueuePolicy")["PolicyDocument"]["Statement"]
+    return {statement["Sid"]: statement for statement in statements}
+
+
+def test_nobody_outside_the_account_sends_usage_unless_named() -> None:
+    assert {name: statement["Effect"] for name, statement in queue_policy().items()} == {"NobodyInPlainText": "Deny"}
+
+
+def test_named_senders_may_send_usage_and_nothing_else() -> None:
+    senders = "arn:aws:iam::111122223333:role/gateway,444455556666"
+    statement = queue_policy(UsageSenders=senders)["NamedSenders"]
+
+    assert statement["Principal"] == {"AWS": {"Fn::Split": [",", senders]}}
+    assert statement["Action"] == ["sqs:SendMessage", "sqs:GetQueueUrl"]
+
+
+def test_a_rule_sends_usage_where_it_is_named_and_of_this_account() -> None:
+    rule = "arn:aws:events:eu-central-1:123456789012:rule/usage"
+    statement = queue_policy(UsageRules=rule)["EventBridgeRules"]
+
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::Split": [",", rule]}},
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }

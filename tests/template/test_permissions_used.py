@@ -27,6 +27,7 @@ from billing.tables.customers import CustomerRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.servers import EVENTS, LOCAL_ENVIRONMENT, make_subscribed_organization
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit
+from programs.local.usage_message import usage_message
 from tests.template.permissions import CONSUME, GRANTED
 
 QUEUE_ADDRESS = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
@@ -159,7 +160,7 @@ def allowed(function: str) -> dict[str, set[str]]:
     actions_by_resource = {resource: actions - CONSUME for resource, actions in GRANTED[function].items()}
     # Lambda, not the code, puts failed invocations there.
     actions_by_resource.pop("AsyncFailureDeadLetterQueue", None)
-    return actions_by_resource
+    return {resource: actions for resource, actions in actions_by_resource.items() if actions}
 
 
 def an_hour_ago() -> datetime:
@@ -220,6 +221,17 @@ def work(stack: Stack, run: Callable[[], Any]) -> None:
     end_a_period(stack, run)
     record_readings("org-month", 2, first_hour)
     run()
+
+
+def test_the_ingestion_may_do_what_it_does(stack: Stack, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USAGE_DEAD_LETTER_QUEUE_URL", f"{QUEUE_ADDRESS}UsageDeadLetterQueue")
+    app = importlib.import_module("functions.usage_ingestion.app")
+    handler = recorder.handling("UsageIngestionFunction", app.handler)
+    for path in sorted((EVENTS / "usage_ingestion").glob("*.json")):
+        for _ in range(2):
+            assert handler(usage_message(path, clock.utc_now()), TimeLimit(60_000)) == {"batchItemFailures": []}
+
+    assert recorder.calls["UsageIngestionFunction"] == allowed("UsageIngestionFunction")
 
 
 def test_the_metering_function_may_do_what_it_does(

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
+from billing.tables.stripe_events import StripeEventRecord
+from billing.tables.table import Table
+from billing.tables.usage_events import UsageEventRecord
 from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
+from tests.template.permissions import GRANTED
 
 TABLES: dict[str, list[tuple[str, str, str]]] = {
     "SubscriptionsTable": [("organization_id", "S", "HASH")],
     "CustomersTable": [("stripe_customer_id", "S", "HASH")],
     "StripeEventsTable": [("event_id", "S", "HASH")],
+    "UsageEventsTable": [("event_key", "S", "HASH")],
     "UsageTable": [("organization_id", "S", "HASH"), ("window_start", "S", "RANGE")],
     "PeriodsTable": [("organization_id", "S", "HASH"), ("period", "S", "RANGE")],
 }
@@ -20,6 +25,7 @@ INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
     "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
     "CustomersTable": {},
     "StripeEventsTable": {},
+    "UsageEventsTable": {},
     "UsageTable": {"due": [("due_shard", "N", "HASH"), ("due_at", "S", "RANGE")]},
     "PeriodsTable": {"drafts": [("draft_shard", "N", "HASH"), ("finalizes_at", "S", "RANGE")]},
 }
@@ -73,13 +79,14 @@ def test_table_is_protected_from_deletion_in_production_only(name: str) -> None:
     assert expand(Environment="dev").properties(name)["DeletionProtectionEnabled"] is False
 
 
-def test_event_records_expire_by_the_attribute_that_the_code_writes() -> None:
-    from billing.tables.stripe_events import StripeEventRecord
-
-    specification = expand().properties("StripeEventsTable")["TimeToLiveSpecification"]
+@pytest.mark.parametrize(
+    ("name", "record"), [("StripeEventsTable", StripeEventRecord), ("UsageEventsTable", UsageEventRecord)]
+)
+def test_event_records_expire_by_the_attribute_that_the_code_writes(name: str, record: type[Table]) -> None:
+    specification = expand().properties(name)["TimeToLiveSpecification"]
 
     assert specification == {"AttributeName": "expires_at", "Enabled": True}
-    assert "expires_at" in StripeEventRecord.get_attributes()
+    assert "expires_at" in record.get_attributes()
 
 
 def test_no_table_is_named_so_that_two_stacks_do_not_collide() -> None:
@@ -110,15 +117,25 @@ def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mappin
     queue = template.properties(referred(source["EventSourceArn"]))
     function = template.properties(referred(source["FunctionName"]))
 
-    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + source.get("MaximumBatchingWindowInSeconds", 0)
     # So long does a message wait that failed or was throttled: not beyond the next hour's run.
     assert queue["VisibilityTimeout"] <= 30 * 60
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert int(source["ScalingConfig"]["MaximumConcurrency"]) >= 2
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
-    # Its code sends messages to the queue that starts it, which Lambda takes for a loop after 16 rounds.
+    # Code that sends messages to the queue that starts it is taken for a loop by Lambda after 16 rounds.
     # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
-    assert function["RecursiveLoop"] == "Allow"
+    starts_itself = "sqs:SendMessage" in GRANTED[referred(source["FunctionName"])][referred(source["EventSourceArn"])]
+    assert function.get("RecursiveLoop") == ("Allow" if starts_itself else None)
+
+
+def test_a_message_of_usage_fits_the_dead_letter_queue_however_its_events_are_written_there() -> None:
+    sent, rejected = (
+        expand().properties(name)["MaximumMessageSize"] for name in ("UsageQueue", "UsageDeadLetterQueue")
+    )
+
+    # 1e15, with a comma, becomes 1000000000000000.0, with a comma: no other character or number grows as much.
+    assert sent * 19 / 5 + 50_000 <= rejected
 
 
 def test_the_metering_queue_keeps_a_shard_s_messages_in_order_and_the_others_moving() -> None:

@@ -12,8 +12,9 @@ from billing.errors import RefusedError
 from billing.ingestion.counting import count_each
 from billing.ingestion.events import Code, RejectedUsageError, UsageEvent
 from billing.ingestion.messages import Arrival, read_message
-from billing.ingestion.rejected import rejected, send_rejected
+from billing.ingestion.rejected import rejected, write_rejected
 from billing.ingestion.transaction import Outcome
+from billing.queues import not_taken
 from billing.settings import usage_dead_letter_queue_url
 from billing.tables.usage_events import event_key
 from billing.telemetry import count, logger
@@ -61,8 +62,11 @@ def _send_rejected(arrivals: Sequence[Arrival], results: Sequence[Result], now: 
     ]
     if not refusals:
         return []
-    letters = [rejected(error.code, str(error), arrival.value, now) for arrival, error in refusals]
-    untaken = send_rejected(usage_dead_letter_queue_url(), letters)
+    letters = [
+        {"MessageBody": write_rejected(rejected(error.code, str(error), arrival.value, now))}
+        for arrival, error in refusals
+    ]
+    untaken = not_taken(usage_dead_letter_queue_url(), letters)
     if untaken:
         codes = sorted(set(untaken.values()))
         logger.error("The dead-letter queue did not take all events", extra={"events": len(untaken), "codes": codes})

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from billing.ingestion.events import RejectedUsageError, UsageEvent, read_event
+from billing.ingestion.rejected import as_rejected, read_rejected
 
 # CloudEvents' batch is a JSON list: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 LARGEST_LIST = 100
@@ -30,12 +31,17 @@ def read_message(message_id: str, body: str, now: datetime) -> list[Arrival]:
     try:
         values = _values(body)
     except RejectedUsageError as error:
-        return [Arrival(message_id, body, error)]
+        letter = read_rejected(body)
+        return [Arrival(message_id, body if letter is None else letter.event, error)]
     return [Arrival(message_id, value, _event(value, now)) for value in values]
 
 
 def _values(body: str) -> list[Any]:
     value = _json(body)
+    letter = as_rejected(value)
+    if letter is not None:
+        # Put back as it is, by AWS's own redrive: what was rejected is tried again, and not wrapped twice.
+        value = _json(letter.event) if isinstance(letter.event, str) else letter.event
     if isinstance(value, list):
         if len(value) > LARGEST_LIST:
             raise RejectedUsageError("too_many", f"It is a list of {len(value)} events; a message takes {LARGEST_LIST}")

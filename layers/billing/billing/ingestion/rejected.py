@@ -1,4 +1,4 @@
-"""The dead letter of a usage event that is not counted as it is: what `UsageDeadLetterQueue` has of it.
+"""The dead letter of a usage event that is not counted as it is: what `UsageDeadLetterQueue` has of it. Pure.
 
     {"code": "too_old", "reason": "…", "rejected_at": "2026-11-23T08:10:00Z", "event": <the event as it came>}
 
@@ -8,13 +8,11 @@ A message that SQS itself moved there, because no invocation finished it, is as 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from billing.clock import format_time
-from billing.queues import not_taken
 
 FIELDS = frozenset({"code", "reason", "rejected_at", "event"})
 
@@ -47,14 +45,13 @@ def write_rejected(event: RejectedEvent) -> str:
 def read_rejected(body: str) -> RejectedEvent | None:
     """Return the event that a dead letter holds; None where it is a message as its sender wrote it."""
     try:
-        values = json.loads(body)
+        return as_rejected(json.loads(body))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(values, dict) or values.keys() != FIELDS:
+
+
+def as_rejected(value: object) -> RejectedEvent | None:
+    """Return the event that a JSON value of a dead letter holds; None where the value is none."""
+    if not isinstance(value, dict) or value.keys() != FIELDS:
         return None
-    return RejectedEvent(str(values["code"]), str(values["reason"]), str(values["rejected_at"]), values["event"])
-
-
-def send_rejected(queue_url: str, events: Sequence[RejectedEvent]) -> dict[int, str]:
-    """Put events on the dead-letter queue; return the positions of those that it did not take, each with SQS's code."""
-    return not_taken(queue_url, [{"MessageBody": write_rejected(event)} for event in events])
+    return RejectedEvent(str(value["code"]), str(value["reason"]), str(value["rejected_at"]), value["event"])
