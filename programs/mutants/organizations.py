@@ -19,6 +19,7 @@ OBJECTS = f"{LAYER}/stripe_gateway/objects.py"
 STRIPE_SECRETS = f"{LAYER}/stripe_secrets.py"
 TABLE = f"{LAYER}/tables/table.py"
 USAGE = f"{LAYER}/tables/usage.py"
+COUNTS = f"{LAYER}/tables/usage_counts.py"
 RECORDING = f"{LAYER}/usage/recording.py"
 READING = f"{LAYER}/usage/reading.py"
 COMPARISON = f"{LAYER}/reconciliation/comparison.py"
@@ -249,9 +250,9 @@ MUTANTS = (
     ),
     Mutant(
         "of a last meter's numbers the one with the latest moment stands",
-        USAGE,
-        '    is_newest = moment.does_not_exist() | (moment <= format_time(at)) | ~moment.is_type("S")\n',
-        "    is_newest = None\n",
+        COUNTS,
+        "{moment} <= {now} OR NOT attribute_type({moment}, :text)",
+        "attribute_exists({moment})",
         f"{RECORDED} -k latest_moment",
     ),
     Mutant(

@@ -61,7 +61,8 @@ class InConflict:
         if call.name == STRIPE:
             raise StripeUnavailableError("Stripe responded with 409: conflict", 409)
         if call.name.endswith("TransactWriteItems"):
-            reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "in progress"}]
+            conflict = {"Code": "TransactionConflict", "Message": "in progress"}
+            reasons = [*[{"Code": "None"}] * (len(call.request["TransactItems"]) - 1), conflict]
             raise refused_by_aws(call, "TransactionCanceledException", CancellationReasons=reasons)
         raise refused_by_aws(call, "TransactionConflictException")
 
@@ -74,7 +75,8 @@ class Failing:
         if call.name == STRIPE:
             raise StripeUnavailableError("Stripe responded with 500: sorry", 500)
         if call.name.endswith("TransactWriteItems"):
-            reasons = [{"Code": "ThrottlingError", "Message": "too fast"}, {"Code": "None"}]
+            throttled = {"Code": "ThrottlingError", "Message": "too fast"}
+            reasons = [throttled, *[{"Code": "None"}] * (len(call.request["TransactItems"]) - 1)]
             raise refused_by_aws(call, "TransactionCanceledException", CancellationReasons=reasons)
         raise refused_by_aws(call, "InternalServerError")
 

@@ -117,7 +117,12 @@ def test_usage_arrives_once(local: Stack, monkeypatch: pytest.MonkeyPatch, name:
     now = clock.utc_now()
     event = usage_message(EVENTS / "usage_ingestion" / f"{name}.json", now)
     rejected: list[Any] = []
-    monkeypatch.setattr("billing.ingestion.invocation.not_taken", lambda url, letters: rejected.extend(letters) or {})
+
+    def take(url: str, letters: list[Any]) -> dict[int, str]:
+        rejected.extend(letters)
+        return {}
+
+    monkeypatch.setattr("billing.ingestion.invocation.not_taken", take)
     monkeypatch.setenv("USAGE_DEAD_LETTER_QUEUE_URL", "https://sqs.example/dead")
     window_start = clock.format_time(clock.hour_of(now - timedelta(minutes=1)))
 

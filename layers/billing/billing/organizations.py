@@ -11,6 +11,7 @@ from billing.errors import InvalidUsageError
 ORGANIZATION_ID = r"^[A-Za-z0-9_~:@+=,;!$&()*-][A-Za-z0-9_~:@+=,;!$&()*. -]*$"
 # Of `client_reference_id`: https://docs.stripe.com/api/checkout/sessions/create
 LONGEST_ORGANIZATION_ID = 200
+_PATTERN = re.compile(ORGANIZATION_ID)
 
 
 def is_organization_id(value: object) -> TypeGuard[str]:
@@ -22,7 +23,7 @@ def is_organization_id(value: object) -> TypeGuard[str]:
     return (
         isinstance(value, str)
         and len(value) <= LONGEST_ORGANIZATION_ID
-        and re.fullmatch(ORGANIZATION_ID, value) is not None
+        and _PATTERN.fullmatch(value) is not None
     )
 
 

@@ -6,7 +6,6 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -84,7 +83,7 @@ def read_event(value: object, now: datetime) -> UsageEvent:
     Raises:
         RejectedUsageError: it is none, or none that can be counted `now`.
     """
-    if not isinstance(value, Mapping) or value.get("specversion") != "1.0":
+    if not isinstance(value, dict) or value.get("specversion") != "1.0":
         raise RejectedUsageError("not_a_cloud_event", 'It is no JSON object with a "specversion" of "1.0"')
     source, event_id = value.get("source"), value.get("id")
     if not _is_text(source) or not _is_text(event_id):
@@ -129,10 +128,10 @@ def _time(text: object, now: datetime) -> datetime:
     return time
 
 
-def _value(event: Mapping[str, object], meter: Meter) -> int:
+def _value(event: dict[str, object], meter: Meter) -> int:
     data = event.get("data")
-    value = data.get("value") if isinstance(data, Mapping) else None
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    value = data.get("value") if isinstance(data, dict) else None
+    if not isinstance(value, (int, float)) or value is True or value is False:
         raise RejectedUsageError("no_value", 'Its "data" must be an object with a number as "value"')
     if not -LARGEST_VALUE <= value <= LARGEST_VALUE:  # not a number is neither
         raise RejectedUsageError("too_large", 'Its "value" has more than 15 digits, which Stripe refuses')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -54,9 +53,9 @@ def _out_of_envelope(value: Any) -> Any:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
     """
-    if isinstance(value, Mapping) and "detail-type" in value and "specversion" not in value:
+    if isinstance(value, dict) and "specversion" not in value and "detail-type" in value:
         detail = value.get("detail")
-        return detail if isinstance(detail, Mapping) else value
+        return detail if isinstance(detail, dict) else value
     return value
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from billing.ingestion.events import UsageEvent
 from billing.stripe_limits import LARGEST_VALUE
 from billing.tables.usage_counts import Counts, Obstacle, counting_update, obstacles
-from billing.tables.usage_events import identity_put
+from billing.tables.usage_events import identity_puts
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MOST_PARTS = 100
@@ -70,15 +70,13 @@ class Judgement:
 
 def parts(hours: Sequence[EventsOfHour], now: datetime) -> list[dict[str, Any]]:
     """Return the parts of the transaction: of each hour its events' identities, and the one update of its counts."""
-    return [part for hour in hours for part in _parts(hour, now)]
-
-
-def _parts(hour: EventsOfHour, now: datetime) -> Iterator[dict[str, Any]]:
-    for key, event in hour.events.items():
-        yield {"Put": identity_put(key, event.content, now)}
-    counts = hour.counts
-    if counts:
-        yield {"Update": counting_update(hour.organization_id, hour.window_start, counts)}
+    transaction: list[dict[str, Any]] = []
+    for hour in hours:
+        transaction += identity_puts(((key, event.content) for key, event in hour.events.items()), now)
+        counts = hour.counts
+        if counts:
+            transaction.append({"Update": counting_update(hour.organization_id, hour.window_start, counts)})
+    return transaction
 
 
 def judged(hours: Sequence[EventsOfHour], reasons: Sequence[Mapping[str, Any]]) -> Judgement:
@@ -128,14 +126,14 @@ def _refused_by(hour: EventsOfHour, found: Mapping[str, Obstacle], reason: Mappi
     return refused
 
 
-def too_many(hour: EventsOfHour, stored: Mapping[str, Decimal] = MappingProxyType({})) -> dict[str, Outcome]:
+def too_many(hour: EventsOfHour, stored: Mapping[str, int | Decimal] = MappingProxyType({})) -> dict[str, Outcome]:
     """Return the increments that no longer fit into an hour's sums, by key: those that do come first."""
     sums = dict(stored)
     refused: dict[str, Outcome] = {}
     for key, event in hour.events.items():
         name = event.meter.event_name
         if event.meter.formula == "sum":
-            total = sums.get(name, Decimal()) + event.value
+            total = sums.get(name, 0) + event.value
             if total > LARGEST_VALUE:
                 refused[key] = "hour_full"
             else:

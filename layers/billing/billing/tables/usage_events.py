@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from json.encoder import (
+    encode_basestring_ascii as json_text,
+)  # what `json.dumps` makes of a text, at a third of the time
 from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -38,16 +41,25 @@ def event_key(source: str, event_id: str) -> str:
 
     As a JSON list, in which no character of the one can be taken for one of the other; a hash of it where it is long.
     """
-    text = json.dumps([source, event_id])
+    text = f"[{json_text(source)}, {json_text(event_id)}]"
     return text if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def identity_put(key: str, content: str, now: datetime) -> dict[str, Any]:
-    """Return the write of an identity, as a part of a transaction that it fails where the identity was there."""
-    expires_at = int((now + KEPT_FOR).timestamp())
-    return {
-        "TableName": UsageEventRecord.name(),
-        "Item": {"event_key": {"S": key}, "content": {"S": content}, "expires_at": {"N": str(expires_at)}},
-        "ConditionExpression": "attribute_not_exists(event_key)",
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }
+def identity_puts(contents: Iterable[tuple[str, str]], now: datetime) -> list[dict[str, Any]]:
+    """Return the writes of identities (each a key and what the event said), as parts of a transaction.
+
+    It is refused as a whole, with the items as they are, where any of the identities was there.
+    """
+    table_name = UsageEventRecord.name()
+    expires_at = {"N": str(int((now + KEPT_FOR).timestamp()))}
+    return [
+        {
+            "Put": {
+                "TableName": table_name,
+                "Item": {"event_key": {"S": key}, "content": {"S": content}, "expires_at": expires_at},
+                "ConditionExpression": "attribute_not_exists(event_key)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+        for key, content in contents
+    ]
