@@ -55,11 +55,11 @@ MUTANTS = (
         f"{TESTS}/test_counting.py -k told_in_order",
     ),
     Mutant(
-        "what follows an event that could not be counted comes again too",
+        "an identity that its hour refused is free for another event",
         COUNTING,
         "            outcomes[position] = _repeated(found.get(key), is_same)\n",
         '            outcomes[position] = _repeated(found.get(key), is_same) or "duplicate"\n',
-        f"{TESTS}/test_exploration.py -k any_call_fails",
+        f"{TESTS}/test_refusals.py -k free_for_another_event",
     ),
     Mutant(
         "usage that arrives makes its hour due",

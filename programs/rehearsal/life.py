@@ -124,6 +124,21 @@ class Life:
             ExpressionAttributeValues=values,
         )
 
+    def send_usage(self, organization_id: str, at: datetime, readings: int, event_id: str) -> int:
+        """Send a usage event, and let what waits in the queue be counted; return how many messages there were."""
+        event = {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": "rehearsal",
+            "type": READINGS,
+            "subject": organization_id,
+            "time": written(at),
+            "data": {"value": readings},
+        }
+        url = self.deployment.outputs()["UsageQueueUrl"]
+        self.emulator.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(event))
+        return self.process_messages("UsageIngestionFunction", url)
+
     # --- what AWS starts
 
     def meter(self, **request: Any) -> Any:
@@ -134,15 +149,16 @@ class Life:
     def reconcile(self) -> int:
         """Let the daily schedule fire and the queue's messages be processed; return how many there were."""
         self.deployment.invoke("UsageReconciliationFunction", self._input("UsageReconciliationFunctionDaily"))
-        return self.process_messages("UsageReconciliationFunction", "RECONCILIATION_QUEUE_URL")
+        url = self.deployment.variables("UsageReconciliationFunction")["RECONCILIATION_QUEUE_URL"]
+        return self.process_messages("UsageReconciliationFunction", url)
 
     def _input(self, schedule: str) -> Any:
         text = self.deployment.template()["Resources"][schedule]["Properties"]["Target"]["Input"]
         return json.loads(text.replace("<aws.scheduler.scheduled-time>", written(self.now())))
 
-    def process_messages(self, function: str, variable: str) -> int:
-        """Give a function the messages of the queue that one of its variables names, until there are no more."""
-        sqs, url = self.emulator.client("sqs"), self.deployment.variables(function)[variable]
+    def process_messages(self, function: str, url: str) -> int:
+        """Give a function the messages of a queue until there are no more; return how many there were."""
+        sqs = self.emulator.client("sqs")
         for processed in range(1000):
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, AttributeNames=["All"]).get("Messages")
             if not messages:

@@ -22,7 +22,13 @@ START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # What the emulated Stripe does not limit.
 UNLIMITED = {"MeterEventsPerSecond": "100000", "ReconciliationCallsPerSecond": "100000"}
-FUNCTIONS = ("StripeWebhookFunction", "UsageMeteringFunction", "UsageReconciliationFunction", "BillingApiFunction")
+FUNCTIONS = (
+    "StripeWebhookFunction",
+    "UsageIngestionFunction",
+    "UsageMeteringFunction",
+    "UsageReconciliationFunction",
+    "BillingApiFunction",
+)
 # Shows in the run's summary that it is the changed code that runs.
 CHANGED_CODE = """
 
@@ -124,6 +130,12 @@ class Rehearsal:
             dict(outcomes),
         )
         self._count_an_hour()
+        for event_id in ("first", "first", "second"):
+            self.life.send_usage("acme", self.hour + 30 * MINUTE, 5, event_id)
+        counted = self.life.counted("acme", READINGS)
+        self.steps.equal(
+            list(counted.values()), [70], "usage events arrive by the queue, one of them twice: it counts once"
+        )
         summary = self.life.meter()
         self.steps.equal(
             (summary.get("settled"), summary.get("events_sent")),
@@ -136,7 +148,7 @@ class Rehearsal:
         self.steps.expect(messages > 0, f"the daily comparison goes through {messages} messages of its queue", messages)
         self.steps.expect(not self._due(), "and finds nothing to repair", self._due())
         text = self.deployment.operate("usage", "acme")
-        self.steps.expect("60" in text, "`operate usage acme` shows the hour", text)
+        self.steps.expect("70" in text, "`operate usage acme` shows the hour", text)
 
     def change_code(self) -> None:
         """Deploy changed code."""
@@ -154,7 +166,8 @@ class Rehearsal:
         self._count_an_hour()
         summary = self.life.meter()
         self.steps.equal(summary, {"enqueued": 16}, "the hourly run hands 16 shards to the queue")
-        self.life.process_messages("UsageMeteringWorkerFunction", "METERING_QUEUE_URL")
+        url = self.deployment.variables("UsageMeteringWorkerFunction")["METERING_QUEUE_URL"]
+        self.life.process_messages("UsageMeteringWorkerFunction", url)
         self.steps.expect(not self._due(), "the worker settles the hour", self._due())
         self._compare()
 

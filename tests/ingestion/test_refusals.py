@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_damaged_hour_costs_its_own_events(ingestion: Ingestion, metrics: dict
         ("hour_damaged", "1")
     ]
     assert len(ingestion.identities()) == 2
+
+
+def test_an_identity_that_its_hour_refused_is_free_for_another_event(ingestion: Ingestion) -> None:
+    damaged = due_hour("broken", readings=None, start=TEN, temperature_readings={"S": "x"})
+    put(ingestion.dynamodb, "UsageTable", [damaged])
+    elsewhere = usage_event("1", 7, organization="broken", at=TEN - timedelta(hours=1))
+
+    assert ingestion.arrive([usage_event("1", organization="broken"), elsewhere]) == []
+    assert ingestion.counted("broken", TEN - timedelta(hours=1)) == 7
+    assert ingestion.dead_letters.codes == ["hour_damaged"]
 
 
 def test_an_hour_takes_what_fits_15_digits(ingestion: Ingestion) -> None:

@@ -11,6 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from billing import clock, record_active_sensors, record_readings, record_usage
 from billing.errors import InvalidUsageError
 from billing.meters import METERS, Meter
+from billing.stripe_limits import LARGEST_VALUE
 from billing.tables.table import is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.stack import Stack
@@ -148,6 +149,14 @@ def test_readings_are_not_added_to_what_is_no_number(stack: Stack, dynamodb: Dyn
 
     with pytest.raises(InvalidUsageError, match="acme is damaged: its temperature_readings is no number"):
         record_readings("acme", 5, HOUR)
+
+
+def test_readings_are_not_added_to_a_sum_that_would_be_longer_than_stripe_takes(stack: Stack) -> None:
+    record_readings("acme", LARGEST_VALUE, HOUR)
+
+    with pytest.raises(InvalidUsageError, match="would have more than 15 digits of temperature_readings"):
+        record_readings("acme", 1, HOUR)
+    assert stack.usage("acme", EIGHT).temperature_readings == LARGEST_VALUE
 
 
 def test_a_request_token_with_another_number_is_refused_in_words(stack: Stack) -> None:

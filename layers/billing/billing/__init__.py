@@ -1,5 +1,6 @@
-"""Usage billing on Stripe, in two flows.
+"""Usage billing on Stripe, in three flows.
 
+Arriving: usage events come by a queue, each once however often → `ingestion.invocation` → counted in their hours.
 In:  Stripe's webhook → `webhooks.delivery` → the subscription is fetched from Stripe and stored, with the event's
      record, in one transaction.
 Out: usage is recorded (`usage.recording`); the hourly schedule → `metering.run` → due hours are declared, sent to

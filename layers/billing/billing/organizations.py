@@ -20,11 +20,7 @@ def is_organization_id(value: object) -> TypeGuard[str]:
     The API itself checks its path with the same two values, which its OpenAPI document tells.
     """
     # Not `match`: in Python `$` also stands before a line break at the end.
-    return (
-        isinstance(value, str)
-        and len(value) <= LONGEST_ORGANIZATION_ID
-        and _PATTERN.fullmatch(value) is not None
-    )
+    return isinstance(value, str) and len(value) <= LONGEST_ORGANIZATION_ID and _PATTERN.fullmatch(value) is not None
 
 
 def check_organization_id(organization_id: object) -> str:

@@ -24,6 +24,8 @@ CALLS_AT_ONCE = 8
 # Of an hour that others are writing; the pauses between them are about three seconds together.
 ATTEMPTS = 8
 LONGEST_PAUSE_SECONDS = 1.0
+# In one line of the log.
+MOST_LOGGED = 10
 
 
 def count_events(events: Sequence[UsageEvent]) -> list[Outcome]:
@@ -171,9 +173,8 @@ def _count(hours: list[EventsOfHour], now: datetime) -> Judgement:
             return judged(hours, reasons)
         if len(hours) > 1 and not is_transient(error):
             return Judgement(contended=hours)  # until the culprit is alone
-        organization_ids = sorted({hour.organization_id for hour in hours})
-        logger.warning(
-            "Usage could not be counted now", extra={"organization_ids": organization_ids[:10], **described(error)}
-        )
+        log = logger.warning if is_transient(error) else logger.error
+        organization_ids = sorted({hour.organization_id for hour in hours})[:MOST_LOGGED]
+        log("Usage could not be counted now", extra={"organization_ids": organization_ids, **described(error)})
         return Judgement()
     return Judgement(outcomes={key: "counted" for hour in hours for key in hour.events})

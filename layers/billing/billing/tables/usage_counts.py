@@ -104,9 +104,13 @@ def add_to_hour(organization_id: str, window_start: str, event_name: str, amount
         if error.response["Error"]["Code"] == "IdempotentParameterMismatchException":
             text = "The request_token came before with another number: use one for each increment"
             raise InvalidUsageError(text) from error
-        for reason in cancellation_reasons(error):
-            for obstacle in obstacles(counts, reason.get("Item", {})).values():
-                raise InvalidUsageError(told(organization_id, window_start, event_name, obstacle)) from error
+        found = [obstacles(counts, reason.get("Item", {})).get(event_name) for reason in cancellation_reasons(error)]
+        if "damaged" in found:
+            text = f"The hour {window_start} of {organization_id} is damaged: its {event_name} is no number to add to"
+            raise InvalidUsageError(text) from error
+        if "full" in found:
+            text = f"The hour {window_start} of {organization_id} would have more than 15 digits of {event_name}"
+            raise InvalidUsageError(text) from error
         raise
 
 
@@ -118,13 +122,3 @@ def set_in_hour(organization_id: str, window_start: str, event_name: str, number
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
-
-
-def told(organization_id: str, window_start: str, event_name: str, obstacle: Obstacle) -> str:
-    """Return for a person what keeps a count from being written."""
-    hour = f"The hour {window_start} of {organization_id}"
-    if obstacle == "damaged":
-        return f"{hour} is damaged: its {event_name} is no number to add to"
-    if obstacle == "full":
-        return f"{hour} would have more than 15 digits of {event_name}, which Stripe refuses"
-    return f"{hour} has {event_name} of a later moment"
