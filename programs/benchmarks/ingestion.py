@@ -23,11 +23,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from programs.benchmarks.calls import Call, recorded
 from programs.benchmarks.ingestion_load import METER, Load, batch_event, batches
+from programs.benchmarks.ingestion_ways import count_plainly, write_units
 from programs.benchmarks.webhook import silence
 from programs.local import dynamodb_local, tables
 
@@ -140,7 +141,7 @@ class Bench:
             for body in bodies:
                 value = json.loads(body)
                 for event in value if isinstance(value, list) else [value]:
-                    _count_plainly(client, event)
+                    count_plainly(client, event)
 
         return measured(work, load.events)
 
@@ -165,64 +166,12 @@ class _Context:
         return 60_000
 
 
-def _count_plainly(client: Any, event: dict[str, Any]) -> None:
-    from billing.clock import format_time, hour_of
-    from billing.tables.usage import end_of, shard_of
-
-    window_start = format_time(hour_of(datetime.fromisoformat(event["time"])))
-    identity = {"event_key": {"S": f"{event['source']} {event['id']}"}, "expires_at": {"N": str(int(time.time()))}}
-    try:
-        client.transact_write_items(
-            TransactItems=[
-                {
-                    "Put": {
-                        "TableName": "UsageEventsTable",
-                        "Item": identity,
-                        "ConditionExpression": "attribute_not_exists(event_key)",
-                    }
-                },
-                {
-                    "Update": {
-                        "TableName": "UsageTable",
-                        "Key": {"organization_id": {"S": event["subject"]}, "window_start": {"S": window_start}},
-                        "UpdateExpression": "SET due_shard = :shard, due_at = :end ADD #count :value",
-                        "ExpressionAttributeNames": {"#count": event["type"]},
-                        "ExpressionAttributeValues": {
-                            ":shard": {"N": str(shard_of(event["subject"]))},
-                            ":end": {"S": end_of(window_start)},
-                            ":value": {"N": str(event["data"]["value"])},
-                        },
-                    }
-                },
-            ]
-        )
-    except client.exceptions.TransactionCanceledException as error:
-        if error.response["CancellationReasons"][0]["Code"] != "ConditionalCheckFailed":
-            raise
-
-
 def measured(work: Callable[[], Any], events: int) -> Took:
     """Do the work and return what it took for an event."""
     seconds, processor = time.perf_counter(), time.process_time()
     work()
     processor, seconds = time.process_time() - processor, time.perf_counter() - seconds
     return Took(1000 * processor / events, 1000 * seconds / events)
-
-
-def write_units(calls: Iterable[Call]) -> int:
-    """Return what DynamoDB charges for transactions: two units for each item of up to 1 KB.
-
-    And one for each hour that gets into the index of due hours. Source:
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
-    """
-    parts = [part for _, (_, request) in calls for part in request["TransactItems"]]
-    hours = {
-        (key["organization_id"]["S"], key["window_start"]["S"])
-        for part in parts
-        if "Update" in part
-        for key in [part["Update"]["Key"]]
-    }
-    return 2 * len(parts) + len(hours)
 
 
 def measure(bench: Bench, load: Load, *, with_floor: bool) -> dict[str, float]:
