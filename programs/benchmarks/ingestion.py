@@ -33,29 +33,29 @@ from programs.benchmarks.webhook import silence
 from programs.local import dynamodb_local, tables
 
 LOADS = (
-    # A gateway's or a service's own list: events of one organisation together.
-    Load(5_000, 1, 100, 1_000),
-    Load(5_000, 100, 100, 1_000),
-    Load(10_000, 10_000, 100, 1_000),
+    # A gateway's or a service's own lists: the events of one organisation together.
+    Load(10_000, 100, 100, 1_000),
+    Load(2_000, 1, 100, 1_000),
     # In no order at all.
-    Load(5_000, 1, 1, 10),
-    Load(5_000, 1, 1, 100),
-    Load(5_000, 100, 1, 10),
-    Load(5_000, 100, 1, 100),
-    Load(5_000, 100, 1, 1_000),
-    Load(10_000, 10_000, 1, 10),
-    Load(10_000, 10_000, 1, 1_000),
-    # Delivered twice.
+    Load(2_000, 1, 1, 10),
+    Load(2_000, 1, 1, 100),
+    Load(2_000, 100, 1, 10),
+    Load(2_000, 100, 1, 100),
+    Load(2_000, 100, 1, 1_000),
+    Load(2_000, 10_000, 1, 10),
+    Load(2_000, 10_000, 1, 1_000),
+    # Some of them delivered before.
     Load(5_000, 100, 100, 1_000, duplicates=0.01),
     Load(5_000, 100, 100, 1_000, duplicates=0.1),
     Load(5_000, 100, 100, 1_000, duplicates=0.5),
     # One hot organisation, counted by several functions at once.
-    Load(5_000, 1, 1, 100, workers=2),
-    Load(5_000, 1, 1, 100, workers=5),
+    Load(2_000, 1, 1, 100, workers=5),
     Load(5_000, 1, 1, 1_000, workers=5),
 )
+# Each way is measured so often, in turn, and the least of it stands: whatever else the machine does only adds to it.
+TURNS = 3
 # What the plain way costs for an event does not depend on how many there are.
-PLAIN_EVENTS = 1_000
+PLAIN_EVENTS = 300
 COLUMNS = (
     "organisations",
     "in a row",
@@ -174,26 +174,32 @@ def measured(work: Callable[[], Any], events: int) -> Took:
     return Took(1000 * processor / events, 1000 * seconds / events)
 
 
-def measure(bench: Bench, load: Load, *, with_floor: bool) -> dict[str, float]:
+def measure(bench: Bench, load: Load) -> dict[str, float]:
     """Measure the function with a load, beside the plain way and the floor; print a row of the table."""
-    took, calls = bench.count(load)
-    plain = bench.count_plainly(_some(load))
-    ratios = {"plain": plain.processor / took.processor, "units": write_units(calls) / load.events}
-    cells = [
-        f"{load.organizations:,}",
-        str(load.in_a_row),
-        f"{load.batch:,}",
-        f"{load.duplicates:.0%}",
-        str(load.workers),
-    ]
-    cells += [f"{1000 / took.clock:,.0f}", f"{took.processor:.3f}", f"{1000 / took.processor:,.0f}"]
-    cells += [f"{ratios['plain']:.1f}"]
-    if with_floor:
-        floor = bench.make_again(calls, load.events)
-        ratios["floor"] = took.processor / floor.processor
-    cells += [f"{ratios['floor']:.2f}" if with_floor else "", f"{ratios['units']:.2f}"]
+    function, plain, floor, units = list[Took](), list[Took](), list[Took](), 0
+    for _ in range(TURNS):
+        took, calls = bench.count(load)
+        function.append(took)
+        plain.append(bench.count_plainly(_some(load)))
+        floor.append(bench.make_again(calls, load.events))
+        units = write_units(calls)
+    processor = least(function)
+    ratios = {
+        "plain": least(plain) / processor,
+        "floor": processor / least(floor),
+        "units": units / load.events,
+    }
+    cells = [f"{load.organizations:,}", f"{load.in_a_row}", f"{load.batch:,}", f"{load.duplicates:.0%}"]
+    cells += [f"{load.workers}", f"{1000 / min(took.clock for took in function):,.0f}", f"{processor:.3f}"]
+    cells += [f"{1000 / processor:,.0f}", f"{ratios['plain']:.1f}"]
+    cells += [f"{ratios['floor']:.2f}", f"{ratios['units']:.2f}"]
     print(f"| {' | '.join(cells)} |", flush=True)
     return ratios
+
+
+def least(tooks: Iterable[Took]) -> float:
+    """Return the least of the processor's time."""
+    return min(took.processor for took in tooks)
 
 
 def _some(load: Load) -> Load:
@@ -223,7 +229,7 @@ def main() -> None:
             return
         bench.count(Load(500, 10, 10, 100))  # what the first use makes is no part of the first load
         print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-        found = {load: measure(bench, _part(load, arguments.part), with_floor=load.workers == 1) for load in LOADS}
+        found = {load: measure(bench, _part(load, arguments.part)) for load in LOADS}
         ask_for_units(bench)
         _conclude(found)
 
@@ -235,7 +241,7 @@ def _part(load: Load, part: float) -> Load:
 
 def _conclude(loads: dict[Load, dict[str, float]]) -> None:
     """Print the goals, of which each is about the load that it names."""
-    together = loads[LOADS[1]]
+    together = loads[LOADS[0]]
     print("\nof 100 organisations with 100 events in a row, in batches of 1,000:")
     print(f"events a processor second, function : plain  {together['plain']:6.1f}   (goal: at least 5)")
     print(f"processor time, function : floor            {together['floor']:6.2f}   (goal: at most 1.3)")
@@ -251,7 +257,7 @@ def _profile(bench: Bench) -> None:
 
     vars(counting)["ThreadPoolExecutor"] = InlineExecutor
     profile = cProfile.Profile()
-    profile.runcall(bench.count, LOADS[1])
+    profile.runcall(bench.count, LOADS[0])
     pstats.Stats(profile).sort_stats("tottime").print_stats(40)
 
 
