@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Column
 
 from billing import clock
@@ -18,7 +18,7 @@ from billing.clock import format_time
 from billing.errors import UnavailableError
 from billing.ingestion.counting import count_events
 from billing.meters import LAST_METERS
-from operations.output import table_of, whole
+from operations.output import Notes, table_of, whole
 from operations.session import DryRun, Session, error_of, session_of
 from operations.usage_files import Line, UsageFile, source_of
 from operations.usage_import import (
@@ -155,39 +155,34 @@ def _show(
         f"{tally.outcomes.total()} lines: {counted} {'would be counted' if dry_run else 'counted'}, "
         f"{duplicates} counted before, {refused} refused. Source: {source}"
     )
-    tables: list[RenderableType] = [_table(shown)] if shown else []
+    tables: list[RenderableType] = [_table(shown, session.out)] if shown else []
     session.show(values, *tables, *_refusals(tally), *_consequences(hours), conclusion)
     if failure is not None and not session.as_json:
         session.tell(**values["error"])
 
 
-def _table(rows: Iterable[Counted]) -> RenderableType:
+def _table(rows: Iterable[Counted], console: Console) -> RenderableType:
+    notes = Notes(console)
     columns: list[str | Column] = [
         Column("Organisation", min_width=12),
-        "Meter",
-        whole("Billing period"),
-        whole("State"),
-        whole("Hours"),
-        whole("", is_number=True),
-        whole("Events", is_number=True),
-        whole("Value", is_number=True),
+        Column("Meter", max_width=12 if notes.is_narrow else None),
+        Column("Period of", max_width=10),
+        Column("State", max_width=8 if notes.is_narrow else None),
+        Column("First hour", max_width=10 if notes.is_narrow else None),
+        *(whole(name, is_number=True) for name in ("Hours", "Events", "Value")),
     ]
-    return table_of(columns, [_cells(each) for each in rows])
-
-
-def _cells(each: Counted) -> list[str]:
-    period = each.period
-    until = "" if each.hours == 1 else f" … {each.last_hour}"
-    return [
-        each.organization_id,
-        each.meter,
-        f"from {format_time(period.starts_at)}" if period else "",
-        period.state if period else "none",
-        f"{each.first_hour}{until}",
-        str(each.hours),
-        str(each.events),
-        str(each.value),
+    cells = [
+        (
+            each.organization_id,
+            notes.meter(each.meter),
+            format_time(each.period.starts_at)[:10] if each.period else "",
+            each.period.state.replace("_", " ") if each.period else "none",
+            each.first_hour,
+            *map(str, (each.hours, each.events, each.value)),
+        )
+        for each in rows
     ]
+    return table_of(columns, cells, gap=1 if notes.is_narrow else 2)
 
 
 def _refusals(tally: Tally) -> Iterator[str]:

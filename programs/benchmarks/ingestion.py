@@ -6,7 +6,7 @@ machine does.
 
 - *function*: the function's handler, batch by batch, as Lambda calls it; log and metrics are written, to nowhere.
 - *plain*: the obvious program: one transaction for each event, with its identity and its count.
-- *floor*: the calls that the function made, recorded and made again with nothing between, one after the other.
+- *floor*: the calls that the function made, recorded and made again with nothing between, by the same client.
 
 Write units are reckoned by DynamoDB's rule from the calls of the function: two for each item of a transaction, one more
 where an hour gets into the index; also for transactions that were refused. `--units` asks DynamoDB Local.
@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from programs.benchmarks.calls import Call, recorded
@@ -101,25 +102,28 @@ class Bench:
             client.create_table(**definitions[name])
         table.client().describe_table(TableName="UsageTable")  # what the first call opens is no part of an event
 
-    def count(self, load: Load, units: Counter[str] | None = None) -> tuple[Took, list[Call]]:
-        """Let the function count, and see that it did; return what it took and its calls."""
+    def count(self, load: Load, units: Counter[str] | None = None) -> tuple[Took, list[list[Call]]]:
+        """Let the function count, and see that it did; return what it took and the calls of each batch."""
         from functions.usage_ingestion import app
 
         self.use_new_tables()
         all_events = batches(load, self.hour)
         arriving = [batch_event(events) for events in all_events]
 
+        begun = [0]
+
         def handle(event: dict[str, Any]) -> None:
             # As SQS does: what is not done comes again.
             while failures := app.handler(event, _Context())["batchItemFailures"]:
                 left = {failure["itemIdentifier"] for failure in failures}
                 event = {"Records": [each for each in event["Records"] if each["messageId"] in left]}
+            begun.append(len(calls))
 
         with recorded(units) as calls, silence(), ThreadPoolExecutor(load.workers) as executor:
             invoke = map if load.workers == 1 else executor.map
             took = measured(lambda: list(invoke(handle, arriving)), load.events)
         self._check(all_events)
-        return took, calls
+        return took, [calls[start:end] for start, end in pairwise(begun)]
 
     def _check(self, all_events: Iterable[Sequence[dict[str, Any]]]) -> None:
         from billing.tables.usage import UsageRecord
@@ -145,20 +149,29 @@ class Bench:
 
         return measured(work, load.events)
 
-    def make_again(self, calls: Iterable[Call], events: int) -> Took:
-        """Make calls again, one after the other: threads that wait for each other cost processor time too."""
-        import boto3
+    def make_again(self, calls: Iterable[Sequence[Call]], load: Load) -> Took:
+        """Make the calls of each batch again, as many at once: those of one organisation's hour one after the other."""
+        from billing.ingestion.counting import CALLS_AT_ONCE
+        from billing.tables import table
 
         self.use_new_tables()
-        client: Any = boto3.client("dynamodb", endpoint_url=self.endpoint)
+        client: Any = table.client()
+
+        def make(call: Call) -> None:
+            # One that was refused is refused again.
+            with suppress(client.exceptions.TransactionCanceledException):
+                client._make_api_call(*call[1])
 
         def work() -> None:
-            for call in calls:
-                # One that was refused is refused again.
-                with suppress(client.exceptions.TransactionCanceledException):
-                    client._make_api_call(*call[1])
+            for batch in calls:
+                if len(batch) == 1 or load.organizations == 1:
+                    for call in batch:
+                        make(call)
+                    continue
+                with ThreadPoolExecutor(CALLS_AT_ONCE) as executor:
+                    list(executor.map(make, batch))
 
-        return measured(work, events)
+        return measured(work, load.events)
 
 
 class _Context:
@@ -181,7 +194,7 @@ def measure(bench: Bench, load: Load) -> dict[str, float]:
         took, calls = bench.count(load)
         function.append(took)
         plain.append(bench.count_plainly(_some(load)))
-        floor.append(bench.make_again(calls, load.events))
+        floor.append(bench.make_again(calls, load))
         units = write_units(calls)
     processor = least(function)
     ratios = {

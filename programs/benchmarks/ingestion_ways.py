@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -47,13 +47,13 @@ def count_plainly(client: Any, event: dict[str, Any]) -> None:
             raise
 
 
-def write_units(calls: Iterable[Call]) -> int:
+def write_units(calls: Iterable[Sequence[Call]]) -> int:
     """Return what DynamoDB charges for transactions: two units for each item of up to 1 KB.
 
     And one for each hour that gets into the index of due hours. Source:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
     """
-    parts = [part for _, (_, request) in calls for part in request["TransactItems"]]
+    parts = [part for batch in calls for _, (_, request) in batch for part in request["TransactItems"]]
     hours = {
         (key["organization_id"]["S"], key["window_start"]["S"])
         for part in parts

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,11 +13,12 @@ from moto import mock_aws
 
 from billing import record_active_sensors, record_readings
 from billing.tables.usage import UsageRecord
-from operations import connection, dead_letters
+from operations import connection, dead_letters, usage_import
 from operations.cli import main
 from programs.local.stack import Stack, running_stack
 from stripe_simulator import Simulator
 from tests.operations.dead_letters import Queues, event
+from tests.operations.usage_lines import LINES, written
 from tests.support.log import restored_log
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -93,6 +95,13 @@ def some(queues: Queues) -> Queues:
     queues.reject("in_the_future", event("r-3", subject="globex"))
     queues.move(json.dumps([event("r-4"), event("r-5")]))
     return queues
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a file of usage, and no waiting between the attempts to count it."""
+    monkeypatch.setattr(usage_import, "wait", lambda attempt: None)
+    return written(tmp_path / "usage.csv", *LINES)
 
 
 def stored_secrets(client: Any) -> dict[str, Any]:

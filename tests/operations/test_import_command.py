@@ -4,60 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from billing.errors import UnavailableError
-from billing.ingestion.counting import count_events
 from billing.tables.periods import PeriodRecord, period_key
-from billing.tables.usage import UsageRecord
 from billing.tables.usage_events import UsageEventRecord
-from operations import usage_import
-from operations.commands import import_usage
 from programs.local.stack import Stack
 from tests.operations.conftest import Operate
-
-HEADER = "organization_id,meter,time,value"
-LINES = (
-    "acme,temperature_readings,2026-11-22T08:10:00Z,12",
-    "acme,temperature_readings,2026-11-22T08:20:00Z,30",
-    "acme,active_sensors,2026-11-22T08:50:00Z,4",
-    "acme,active_sensors,2026-11-22T08:30:00Z,9",
-    "globex,temperature_readings,2026-11-23T07:00:00+01:00,5",
-)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return written(tmp_path / "usage.csv", *LINES)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_import, "wait", lambda attempt: None)
-
-
-def written(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join((HEADER, *lines)) + "\n")
-    return path
-
-
-def counts() -> dict[tuple[str, str], tuple[int | None, int | None]]:
-    return {
-        (hour.organization_id, hour.window_start): (
-            None if hour.temperature_readings is None else int(hour.temperature_readings),
-            None if hour.active_sensors is None else int(hour.active_sensors),
-        )
-        for hour in UsageRecord.scan(consistent_read=True)
-    }
-
+from tests.operations.usage_lines import COUNTS, HEADER, LINES, counts, written
 
 RENEWAL = datetime(2026, 11, 20, 8, tzinfo=UTC)
-COUNTS = {("acme", "2026-11-22T08:00:00Z"): (42, 4), ("globex", "2026-11-23T06:00:00Z"): (5, None)}
 
 
 def test_a_file_is_counted_in_its_hours_and_they_are_due(stack: Stack, operate: Operate, file: Path) -> None:
@@ -226,64 +184,14 @@ def test_a_file_that_cannot_be_read_is_one_line(
     assert counts() == {}
 
 
-def at_the_second(function: Callable[..., Any], error: BaseException, times: int = 1) -> Callable[..., Any]:
-    """Return a function whose second call, and as many after it, ends in an error."""
-    calls = 0
-
-    def failing(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if 2 <= calls < 2 + times:
-            raise error
-        return function(*arguments, **options)
-
-    return failing
-
-
-@pytest.fixture
-def two_lines_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_usage, "LINES_AT_ONCE", 2)
-
-
-@pytest.mark.usefixtures("two_lines_at_once")
-@pytest.mark.parametrize("as_json", [True, False])
-def test_an_interrupted_import_says_how_far_it_is_and_the_same_again_does_the_rest(
-    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+@pytest.mark.parametrize("width", ["80", "200"])
+def test_no_number_is_cut_off_whatever_the_width(
+    stack: Stack, operate: Operate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: str
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(import_usage, "count_events", at_the_second(count_events, KeyboardInterrupt()))
-        ran = operate(*(["--json"] if as_json else []), "import", str(file))
+    monkeypatch.setenv("COLUMNS", width)
+    line = f"{'seattle-' * 5},temperature_readings,2026-11-22T08:10:00Z,123456789"
 
-    assert ran.code == 130
-    error = ran.json["error"]["message"] if as_json else ran.err
-    assert "Interrupted: 2 of 6 lines are done" in error
-    assert counts() == {("acme", "2026-11-22T08:00:00Z"): (42, None)}
-    again = operate("--json", "import", str(file))
-    assert (again.code, again.json["counted"], again.json["counted_before"]) == (0, 3, 2)
-    assert counts() == COUNTS
+    shown = operate("import", str(written(tmp_path / "usage.csv", line)), "--dry-run").out
 
-
-@pytest.mark.usefixtures("two_lines_at_once")
-def test_what_cannot_be_counted_for_a_while_is_tried_again(
-    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failing = at_the_second(count_events, UnavailableError("throttled"), times=4)
-    monkeypatch.setattr(import_usage, "count_events", failing)
-
-    assert operate("import", str(file)).code == 0
-    assert counts() == COUNTS
-
-
-@pytest.mark.usefixtures("two_lines_at_once")
-def test_what_cannot_be_counted_at_all_ends_the_import_where_it_is(
-    stack: Stack, operate: Operate, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        failing = at_the_second(count_events, UnavailableError("throttled"), times=99)
-        patch.setattr(import_usage, "count_events", failing)
-        ran = operate("--json", "import", str(file))
-
-    assert (ran.code, ran.json["counted"]) == (1, 2)
-    assert "throttled" in ran.json["error"]["message"]
-    assert operate("--json", "import", str(file)).json["counted"] == 3
-    assert counts() == COUNTS
+    assert "123456789" in shown
+    assert all(len(text) <= int(width) for text in shown.splitlines())
