@@ -1,8 +1,8 @@
 """Measure how usage events are counted: `make bench-ingestion`.
 
-In one process, one way after the other, each with tables of its own on DynamoDB Local (a process of its own); a way's
-processor time is that of this process alone (user and system, all threads), so that it hardly depends on what else the
-machine does.
+In one process, in turn for each batch, each way with tables of its own on DynamoDB Local (a process of its own). The
+processor time is that of this process alone (user and system, all threads); whatever else the machine does makes all
+ways slower alike.
 
 - *function*: the function's handler, batch by batch, as Lambda calls it; log and metrics are written, to nowhere.
 - *plain*: the obvious program: one transaction for each event, with its identity and its count.
@@ -15,6 +15,7 @@ where an hour gets into the index; also for transactions that were refused. `--u
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import time
@@ -24,9 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
+from billing.batches import batches as in_batches
 from programs.benchmarks.calls import Call, recorded
 from programs.benchmarks.ingestion_load import METER, Load, batch_event, batches
 from programs.benchmarks.ingestion_ways import count_plainly, write_units
@@ -53,10 +55,8 @@ LOADS = (
     Load(2_000, 1, 1, 100, workers=5),
     Load(5_000, 1, 1, 1_000, workers=5),
 )
-# Each way is measured so often, in turn, and the least of it stands: whatever else the machine does only adds to it.
-TURNS = 3
-# What the plain way costs for an event does not depend on how many there are.
-PLAIN_EVENTS = 300
+# Of each batch: what the plain way costs for an event does not depend on how many there are.
+PLAIN_PART = 0.1
 COLUMNS = (
     "organisations",
     "in a row",
@@ -72,12 +72,36 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
-    """What a way took: milliseconds of the processor, and of the clock, for an event."""
+@dataclass
+class Way:
+    """What a way took: seconds of the processor and of the clock, for so many events."""
 
-    processor: float
-    clock: float
+    processor: float = 0
+    seconds: float = 0
+    events: int = 0
+
+    def measure(self, work: Callable[[], Any], events: int) -> None:
+        """Do some work and add what it took."""
+        seconds, processor = time.perf_counter(), time.process_time()
+        work()
+        self.processor += time.process_time() - processor
+        self.seconds += time.perf_counter() - seconds
+        self.events += events
+
+    @property
+    def milliseconds(self) -> float:
+        """Return the processor's time for an event."""
+        return 1000 * self.processor / self.events
+
+
+@dataclass
+class Measured:
+    """The three ways with one load, and the write units of the function."""
+
+    function: Way
+    plain: Way
+    floor: Way
+    units: int
 
 
 class Bench:
@@ -89,8 +113,11 @@ class Bench:
         self.endpoint, self.namespaces = endpoint, 0
         self.hour = clock.hour_of(clock.utc_now()) - timedelta(hours=1)
 
-    def use_new_tables(self) -> None:
-        """Give what is measured next empty tables: DynamoDB Local keeps them apart by the access key."""
+    def use_new_tables(self) -> Any:
+        """Make empty tables for what comes next, and return the function's own client of them.
+
+        DynamoDB Local keeps the tables of one access key apart from those of another.
+        """
         from billing.tables import table
 
         self.namespaces += 1
@@ -101,77 +128,29 @@ class Bench:
         for name in ("UsageTable", "UsageEventsTable"):
             client.create_table(**definitions[name])
         table.client().describe_table(TableName="UsageTable")  # what the first call opens is no part of an event
+        return table.client()
 
-    def count(self, load: Load, units: Counter[str] | None = None) -> tuple[Took, list[list[Call]]]:
-        """Let the function count, and see that it did; return what it took and the calls of each batch."""
-        from functions.usage_ingestion import app
-
+    def measure(self, load: Load, units: Counter[str] | None = None) -> Measured:
+        """Count a load's events in all three ways, in turn for each batch, and see that the function counted them."""
+        plain_client, floor_client = self.use_new_tables(), self.use_new_tables()
         self.use_new_tables()
-        all_events = batches(load, self.hour)
-        arriving = [batch_event(events) for events in all_events]
-
-        begun = [0]
-
-        def handle(event: dict[str, Any]) -> None:
-            # As SQS does: what is not done comes again.
-            while failures := app.handler(event, _Context())["batchItemFailures"]:
-                left = {failure["itemIdentifier"] for failure in failures}
-                event = {"Records": [each for each in event["Records"] if each["messageId"] in left]}
-            begun.append(len(calls))
-
-        with recorded(units) as calls, silence(), ThreadPoolExecutor(load.workers) as executor:
-            invoke = map if load.workers == 1 else executor.map
-            took = measured(lambda: list(invoke(handle, arriving)), load.events)
-        self._check(all_events)
-        return took, [calls[start:end] for start, end in pairwise(begun)]
-
-    def _check(self, all_events: Iterable[Sequence[dict[str, Any]]]) -> None:
-        from billing.tables.usage import UsageRecord
-
-        distinct = {event["id"]: event["data"]["value"] for events in all_events for event in events}
-        counted = sum(int(hour.counted(METER) or 0) for hour in UsageRecord.scan(consistent_read=True))
-        assert counted == sum(distinct.values()), (counted, sum(distinct.values()))
-
-    def count_plainly(self, load: Load) -> Took:
-        """Count some of the events, each in a transaction of its own."""
-        import boto3
-
-        self.use_new_tables()
-        client = boto3.client("dynamodb", endpoint_url=self.endpoint)
-        arriving = [batch_event(events) for events in batches(load, self.hour)]
-        bodies = [record["body"] for event in arriving for record in event["Records"]]
-
-        def work() -> None:
-            for body in bodies:
-                value = json.loads(body)
-                for event in value if isinstance(value, list) else [value]:
-                    count_plainly(client, event)
-
-        return measured(work, load.events)
-
-    def make_again(self, calls: Iterable[Sequence[Call]], load: Load) -> Took:
-        """Make the calls of each batch again, as many at once: those of one organisation's hour one after the other."""
-        from billing.ingestion.counting import CALLS_AT_ONCE
-        from billing.tables import table
-
-        self.use_new_tables()
-        client: Any = table.client()
-
-        def make(call: Call) -> None:
-            # One that was refused is refused again.
-            with suppress(client.exceptions.TransactionCanceledException):
-                client._make_api_call(*call[1])
-
-        def work() -> None:
-            for batch in calls:
-                if len(batch) == 1 or load.organizations == 1:
-                    for call in batch:
-                        make(call)
-                    continue
-                with ThreadPoolExecutor(CALLS_AT_ONCE) as executor:
-                    list(executor.map(make, batch))
-
-        return measured(work, load.events)
+        found = Measured(Way(), Way(), Way(), 0)
+        all_events, calls = batches(load, self.hour), list[Call]()
+        with silence(), ThreadPoolExecutor(load.workers) as executor:
+            for at_once in in_batches(all_events, load.workers):
+                arriving = [batch_event(events) for events in at_once]
+                number = sum(map(len, at_once))
+                gc.freeze()  # what the benchmark remembers is no garbage, and no function's
+                with recorded(units) as made:
+                    invoke = map if load.workers == 1 else executor.map
+                    found.function.measure(lambda: list(invoke(handle, arriving)), number)  # noqa: B023  # at once
+                found.floor.measure(partial(make_again, floor_client, made, load), number)
+                some = [event for events in at_once for event in events[: max(1, int(len(events) * PLAIN_PART))]]
+                found.plain.measure(partial(count_plainly, plain_client, json.dumps(some)), len(some))
+                calls += made
+        found.units = write_units(calls)
+        check(all_events)
+        return found
 
 
 class _Context:
@@ -179,53 +158,63 @@ class _Context:
         return 60_000
 
 
-def measured(work: Callable[[], Any], events: int) -> Took:
-    """Do the work and return what it took for an event."""
-    seconds, processor = time.perf_counter(), time.process_time()
-    work()
-    processor, seconds = time.process_time() - processor, time.perf_counter() - seconds
-    return Took(1000 * processor / events, 1000 * seconds / events)
+def handle(event: dict[str, Any]) -> None:
+    """Let the function have a batch; as with SQS, what is not done comes again."""
+    from functions.usage_ingestion import app
+
+    while failures := app.handler(event, _Context())["batchItemFailures"]:
+        left = {failure["itemIdentifier"] for failure in failures}
+        event = {"Records": [each for each in event["Records"] if each["messageId"] in left]}
 
 
-def measure(bench: Bench, load: Load) -> dict[str, float]:
-    """Measure the function with a load, beside the plain way and the floor; print a row of the table."""
-    function, plain, floor, units = list[Took](), list[Took](), list[Took](), 0
-    for _ in range(TURNS):
-        took, calls = bench.count(load)
-        function.append(took)
-        plain.append(bench.count_plainly(_some(load)))
-        floor.append(bench.make_again(calls, load))
-        units = write_units(calls)
-    processor = least(function)
+def make_again(client: Any, calls: Sequence[Call], load: Load) -> None:
+    """Make a batch's calls again, as many at once: those of one organisation's hour one after the other."""
+    from billing.ingestion.counting import CALLS_AT_ONCE
+
+    def make(call: Call) -> None:
+        # One that was refused is refused again.
+        with suppress(client.exceptions.TransactionCanceledException):
+            client._make_api_call(*call[1])
+
+    if len(calls) == 1 or load.organizations == 1:
+        for call in calls:
+            make(call)
+        return
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as executor:
+        list(executor.map(make, calls))
+
+
+def check(all_events: Iterable[Sequence[dict[str, Any]]]) -> None:
+    """See that the hours have what the distinct events say, no more and no less."""
+    from billing.tables.usage import UsageRecord
+
+    distinct = {event["id"]: event["data"]["value"] for events in all_events for event in events}
+    counted = sum(int(hour.counted(METER) or 0) for hour in UsageRecord.scan(consistent_read=True))
+    assert counted == sum(distinct.values()), (counted, sum(distinct.values()))
+
+
+def show(load: Load, found: Measured) -> dict[str, float]:
+    """Print a row of the table, and return its ratios."""
+    function = found.function
     ratios = {
-        "plain": least(plain) / processor,
-        "floor": processor / least(floor),
-        "units": units / load.events,
+        "plain": found.plain.milliseconds / function.milliseconds,
+        "floor": function.milliseconds / found.floor.milliseconds,
+        "units": found.units / load.events,
     }
     cells = [f"{load.organizations:,}", f"{load.in_a_row}", f"{load.batch:,}", f"{load.duplicates:.0%}"]
-    cells += [f"{load.workers}", f"{1000 / min(took.clock for took in function):,.0f}", f"{processor:.3f}"]
-    cells += [f"{1000 / processor:,.0f}", f"{ratios['plain']:.1f}"]
+    cells += [f"{load.workers}", f"{function.events / function.seconds:,.0f}", f"{function.milliseconds:.3f}"]
+    cells += [f"{1000 / function.milliseconds:,.0f}", f"{ratios['plain']:.1f}"]
     cells += [f"{ratios['floor']:.2f}", f"{ratios['units']:.2f}"]
     print(f"| {' | '.join(cells)} |", flush=True)
     return ratios
-
-
-def least(tooks: Iterable[Took]) -> float:
-    """Return the least of the processor's time."""
-    return min(took.processor for took in tooks)
-
-
-def _some(load: Load) -> Load:
-    """Return the same load with as many events as the plain way is measured with."""
-    return Load(min(load.events, PLAIN_EVENTS), load.organizations, load.in_a_row, load.batch, load.duplicates)
 
 
 def ask_for_units(bench: Bench) -> None:
     """Print what DynamoDB Local charges for a load, beside what the rule says."""
     load = Load(1_000, 10, 100, 1_000)
     units: Counter[str] = Counter()
-    _, calls = bench.count(load, units)
-    print(f"\nDynamoDB Local charged {dict(units)} for {load.events} events; the rule says {write_units(calls)}.")
+    found = bench.measure(load, units)
+    print(f"\nDynamoDB Local charged {dict(units)} for {load.events} events; the rule says {found.units}.")
 
 
 def main() -> None:
@@ -240,9 +229,10 @@ def main() -> None:
         if arguments.profile:
             _profile(bench)
             return
-        bench.count(Load(500, 10, 10, 100))  # what the first use makes is no part of the first load
+        bench.measure(Load(500, 10, 10, 100))  # what the first use makes is no part of the first load
         print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-        found = {load: measure(bench, _part(load, arguments.part)) for load in LOADS}
+        loads = [(load, _part(load, arguments.part)) for load in LOADS]
+        found = {load: show(part, bench.measure(part)) for load, part in loads}
         ask_for_units(bench)
         _conclude(found)
 
@@ -270,7 +260,7 @@ def _profile(bench: Bench) -> None:
 
     vars(counting)["ThreadPoolExecutor"] = InlineExecutor
     profile = cProfile.Profile()
-    profile.runcall(bench.count, LOADS[0])
+    profile.runcall(bench.measure, LOADS[0])
     pstats.Stats(profile).sort_stats("tottime").print_stats(40)
 
 

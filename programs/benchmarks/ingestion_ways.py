@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from programs.benchmarks.calls import Call
 
 
-def count_plainly(client: Any, event: dict[str, Any]) -> None:
-    """Count an event in a transaction of its own: its identity, and its value."""
+def count_plainly(client: Any, body: str) -> None:
+    """Count a message's events, each in a transaction of its own: its identity, and its value."""
+    for event in json.loads(body):
+        _count_plainly(client, event)
+
+
+def _count_plainly(client: Any, event: dict[str, Any]) -> None:
     from billing.clock import format_time, hour_of
     from billing.tables.usage import end_of, shard_of
 
@@ -47,13 +53,13 @@ def count_plainly(client: Any, event: dict[str, Any]) -> None:
             raise
 
 
-def write_units(calls: Iterable[Sequence[Call]]) -> int:
+def write_units(calls: Iterable[Call]) -> int:
     """Return what DynamoDB charges for transactions: two units for each item of up to 1 KB.
 
     And one for each hour that gets into the index of due hours. Source:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
     """
-    parts = [part for batch in calls for _, (_, request) in batch for part in request["TransactItems"]]
+    parts = [part for _, (_, request) in calls for part in request["TransactItems"]]
     hours = {
         (key["organization_id"]["S"], key["window_start"]["S"])
         for part in parts
