@@ -4,7 +4,7 @@
     ├── RefusedError                nothing cures it but another input: HTTP 400, or the hour is marked `refused`
     │   ├── NotAStripeDeliveryError     the request is no genuine Stripe webhook
     │   ├── InvalidUsageError           a usage record that no hour can hold
-    │   ├── RejectedUsageError          a usage event that is never counted as it is (ingestion/events.py)
+    │   ├── RejectedUsageError          a usage event that never counts as it is (ingestion/events.py): a dead letter
     │   ├── InvalidRequestError         a request to the billing API that breaks a rule of its own: HTTP 422
     │   ├── NotSubscribedError          the organisation has no customer or subscription to look at: HTTP 404
     │   ├── AlreadySubscribedError      the organisation has a living subscription: HTTP 409
