@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook invoke-ingestion operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-closing \
+	stripe-simulator dynamodb-local local invoke-webhook invoke-ingestion operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-ingestion bench-closing \
 	deploy rehearse-deploy rehearse-upgrade clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -88,7 +88,7 @@ stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111
 dynamodb-local: $(ENVIRONMENT) ## Serve DynamoDB Local with the stack's tables on port 8000
 	python -m programs.local.dynamodb_local --port $${PORT:-8000}
 
-local: $(ENVIRONMENT) ## Serve both, with meters and a subscribed organisation, for `sam local`
+local: $(ENVIRONMENT) ## Serve both and the usage queue, with a subscribed organisation, for `sam local`
 	python -m programs.local.servers
 
 invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and invoke the webhook function with it
@@ -124,6 +124,9 @@ bench-webhook: $(ENVIRONMENT) ## Measure the webhook beside three others (three 
 
 bench-metering: $(ENVIRONMENT) ## Measure metering from 1,000 to 50,000 due hours, beside the plain way and the floor
 	python -m programs.benchmarks.metering
+
+bench-ingestion: $(ENVIRONMENT) ## Measure how usage events are counted, beside the plain way and the floor
+	python -W ignore -m programs.benchmarks.ingestion
 
 bench-closing: $(ENVIRONMENT) ## Measure closing 10,000 billing periods that end at once (half an hour)
 	python -W ignore -m programs.benchmarks.closing

@@ -15,11 +15,13 @@ from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
 from operations.commands.explain import explain
 from operations.commands.export import export
+from operations.commands.import_usage import import_usage
 from operations.commands.organizations import organizations
 from operations.commands.periods import periods
 from operations.commands.provision import provision
 from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
+from operations.commands.rejected import rejected
 from operations.commands.replay import replay_events
 from operations.commands.usage import usage
 from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_of
@@ -46,12 +48,14 @@ for command in (
     export,
     due,
     requeue_refused,
+    rejected,
+    import_usage,
     reconcile,
     replay_events,
     refresh,
     provision,
 ):
-    app.command()(command)
+    app.command("import" if command is import_usage else None)(command)
 
 
 @app.callback()

@@ -20,6 +20,9 @@ OUTPUTS = {
     "StripeEventsTableName": "STRIPE_EVENTS_TABLE",
     "UsageTableName": "USAGE_TABLE",
     "PeriodsTableName": "PERIODS_TABLE",
+    "UsageEventsTableName": "USAGE_EVENTS_TABLE",
+    "UsageQueueUrl": "USAGE_QUEUE_URL",
+    "UsageDeadLetterQueueUrl": "USAGE_DEAD_LETTER_QUEUE_URL",
     "StripeSecretArn": "STRIPE_SECRET_ARN",
 }
 WEBHOOK_URL = "WebhookUrl"

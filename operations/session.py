@@ -31,6 +31,10 @@ FAILURES = (BillingError, BotoCoreError, ClientError, PynamoDBException)
 FAILED, INTERRUPTED = 1, 130
 
 
+def _one(item: object) -> int:
+    return 1
+
+
 def error_of(error_type: str, message: str) -> dict[str, Any]:
     """Return an error for programs."""
     return {"error": {"type": error_type, "message": message}}
@@ -70,27 +74,42 @@ class Session:
         else:
             self.err.print(Text.assemble((type, "red"), f": {message}"), soft_wrap=True)
 
-    def progress(self, items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
+    def progress(
+        self, items: Iterable[Item], title: str, total: int | None, size: Callable[[Item], int] = _one
+    ) -> Iterator[Item]:
         """Yield the items with a progress bar, which is gone afterwards and never there for programs."""
         with Progress(console=self.err, transient=True, disable=self.as_json or not self.err.is_terminal) as bar:
-            yield from bar.track(items, total=total, description=title)
+            task = bar.add_task(title, total=total)
+            for item in items:
+                yield item
+                bar.advance(task, size(item))
 
     @contextlib.contextmanager
-    def work(self, items: Iterable[Item], title: str, total: int, unit: str) -> Iterator[Iterator[Item]]:
-        """Give the items of work that can be interrupted: what was done until then is shown, and how much it is."""
+    def work(
+        self,
+        items: Iterable[Item],
+        title: str,
+        total: int | None,
+        unit: str,
+        size: Callable[[Item], int] = _one,
+    ) -> Iterator[Iterator[Item]]:
+        """Give the items of work that can be interrupted: what was done until then is shown, and how much it is.
+
+        `size` says how many of the `total` units an item is; a `total` that is not known is None.
+        """
         done = 0
 
         def each() -> Generator[Item]:
             nonlocal done
-            for item in self.progress(items, title, total):
+            for item in self.progress(items, title, total, size):
                 yield item
-                done += 1
+                done += size(item)
 
         with contextlib.closing(each()) as waiting:
             try:
                 yield waiting
             except KeyboardInterrupt:
-                count = f"{done} of {total} {unit}"
+                count = f"{done}{'' if total is None else f' of {total}'} {unit}"
                 self.interruption = (
                     f"Interrupted: {count} are done, and perhaps the next. The same again does the rest."
                 )

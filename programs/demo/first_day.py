@@ -8,13 +8,10 @@ from datetime import datetime, timedelta
 
 from billing.metering import writes as hour_writes
 from programs.demo.passage import Passage
+from programs.demo.usage_queue import Killed
 from stripe_simulator import Delivery
 
 METER_EVENTS = "/v1/billing/meter_events"
-
-
-class Killed(BaseException):
-    """The end of a run in the middle, as Lambda's time-out ends it."""
 
 
 class FirstDay:
@@ -134,7 +131,9 @@ class FirstDay:
     def _correct_sensors(self) -> None:
         organization = self.organizations["seattle-cold-store"]
         number = organization.sensors - 1
-        self.passage.record_sensors(organization, self._at(13, 0), number)
+        hour = self._at(13, 0)
+        self.passage.send_sensors(organization, hour, number, hour + timedelta(minutes=30))
+        self.passage.queue.deliver(all_of_it=True)
         self.passage.tell(f"seattle-cold-store's 13:00 is corrected from {number + 1} sensors down to {number}")
         self.passage.mark("seattle-cold-store corrects 13:00")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from billing import clock, record_active_sensors, record_readings
+from billing import clock
 from billing.clock import HOUR, from_unix, hour_of, parse_time
-from programs.demo.book import Organization
+from programs.demo.book import READINGS, SENSORS, Organization
 from programs.demo.narrator import Narrator
-from programs.demo.records import readings
+from programs.demo.records import Reading, readings
+from programs.demo.usage_queue import UsageQueue, usage_event
 from programs.local.stack import Stack
 from stripe_simulator import Delivery
 
@@ -56,10 +57,11 @@ class Passage:
     def __init__(self, stack: Stack, organizations: Iterable[Organization], say: Callable[[str], None]) -> None:
         self.stack, self.say = stack, say
         self.organizations = {each.organization_id: each for each in organizations}
+        self.queue = UsageQueue(stack)
         self.narrator = Narrator(stack.simulator, self.organizations, self.tell)
         self.is_lost: Callable[[Delivery], bool] = lambda delivery: False
         self.offline: set[tuple[str, datetime]] = set()
-        self.kept: dict[tuple[str, datetime], list[datetime]] = {}
+        self.kept: dict[tuple[str, datetime], list[Reading]] = {}
         self.delivered: Counter[str] = Counter()
         self.compared: Counter[str] = Counter()
         self.marks: list[Mark] = []
@@ -105,6 +107,7 @@ class Passage:
         for moment, act in sorted(agenda, key=lambda entry: entry[0]):
             self.go_to(moment)
             act()
+        self.queue.deliver(all_of_it=True)
 
     def skip_to(self, moment: datetime) -> None:
         """Let days pass in which nothing is used: runs that have anything to send, and comparisons in some nights."""
@@ -141,41 +144,57 @@ class Passage:
     # --- usage
 
     def record_usage(self) -> None:
-        """Record what the sensors reported in the present hour."""
+        """Let the gateways send what the sensors reported in the present hour."""
         hour = hour_of(clock.utc_now())
         for organization in self.organizations.values():
             number = organization.sensors
             names = [f"{organization.organization_id}-{position}" for position in range(number)]
             taken = [
-                reading.taken_at
+                reading
                 for reading in readings(names, organization.city, hour)
                 if organization.is_in_use(reading.taken_at)
             ]
             if organization.is_in_use(clock.utc_now()) and not (
                 organization.tells_once and organization.active_sensors
             ):
-                self.record_sensors(organization, hour, number)
+                self.send_sensors(organization, hour, number, hour)
             key = organization.organization_id, hour
             if key in self.offline:
                 self.kept[key], taken = taken[::2], taken[1::2]
-            self.record_readings(organization, hour, len(taken))
+            self.send_readings(organization, hour, taken)
+        self.queue.deliver()
 
-    def record_sensors(self, organization: Organization, hour: datetime, number: int) -> None:
-        """Record a number of sensors of an hour, in the product and in the book."""
-        record_active_sensors(organization.organization_id, number, hour)
+    def send_sensors(self, organization: Organization, hour: datetime, number: int, at: datetime) -> None:
+        """Send a number of sensors of an hour, which was true at a moment of it, and write it into the book."""
+        name = organization.organization_id
+        self.queue.send([usage_event(name, SENSORS, number, at, f"sensors {at:%m-%d %H:%M}")])
         organization.active_sensors[hour] = number
 
-    def record_readings(self, organization: Organization, hour: datetime, number: int) -> None:
-        """Record readings of an hour, in the product and in the book."""
-        if number:
-            record_readings(organization.organization_id, number, hour)
-            organization.readings[hour] += number
+    def send_readings(self, organization: Organization, hour: datetime, taken: Sequence[Reading]) -> None:
+        """Send readings of an hour, those of a sensor as one event, and write them into the book."""
+        by_sensor: dict[str, list[Reading]] = {}
+        for reading in taken:
+            by_sensor.setdefault(reading.sensor, []).append(reading)
+        self.queue.send(
+            [
+                usage_event(
+                    organization.organization_id,
+                    READINGS,
+                    len(its),
+                    its[-1].taken_at,
+                    f"{sensor} {its[0].taken_at:%m-%d %H:%M:%S}",
+                )
+                for sensor, its in by_sensor.items()
+            ]
+        )
+        organization.readings[hour] += len(taken)
 
     def send_kept(self, organization: Organization, hour: datetime) -> int:
         """Let a gateway send the readings that it has kept; return how many."""
-        number = len(self.kept.pop((organization.organization_id, hour)))
-        self.record_readings(organization, hour, number)
-        return number
+        taken = self.kept.pop((organization.organization_id, hour))
+        self.send_readings(organization, hour, taken)
+        self.queue.deliver(all_of_it=True)
+        return len(taken)
 
     # --- out
 

@@ -32,5 +32,8 @@ def faults_of(passage: Passage) -> list[str]:
         ]
     if not compared["hours"] or compared["drift_events"] or compared["failures"]:
         faults.append(f"the nightly comparisons found: {dict(compared)}")
+    queue = passage.queue
+    if queue.counted != queue.sent:
+        faults.append(f"{queue.sent} usage events were sent, and {queue.counted} counted")
     faults += [f"the simulator does not know {request}" for request in passage.stack.simulator.requests.unknown]
     return faults

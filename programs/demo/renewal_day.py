@@ -30,6 +30,7 @@ class RenewalDay:
             (self._at(15), self._let_stripe_recover),
             (self._at(15, 10), self._lose_webhooks),
             (self._at(18), self._send_readings_of_a_month_ago),
+            (self._at(19, 30), self._deliver_all_messages_again),
         ]
         runs = {self._at(10): self._do_not_fire, self._at(11): self._do_not_fire}
         self.passage.mark("no run", self._at(10), self._at(11))
@@ -80,3 +81,12 @@ class RenewalDay:
             "at 16:00: the invoice of that period is final"
         )
         self.passage.mark(f"pike-fish-market sends {number} readings of 2 Nov")
+
+    def _deliver_all_messages_again(self) -> None:
+        queue = self.passage.queue
+        counted = queue.counted
+        number = queue.deliver_again()
+        self.passage.tell(
+            f"somebody redrives the usage queue: {number} messages of today and of a month ago come again, "
+            f"{queue.counted - counted} of their events count"
+        )

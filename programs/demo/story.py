@@ -9,7 +9,7 @@ from billing.clock import HOUR
 from programs.demo.book import Organization
 from programs.demo.first_day import FirstDay
 from programs.demo.outcome import conclude, lines_of, say_lines, say_reasons
-from programs.demo.passage import Passage
+from programs.demo.passage import Passage, wrapped
 from programs.demo.picture import Day, Drawing, draw
 from programs.demo.reconciliation import faults_of, say_comparisons
 from programs.demo.renewal_day import RenewalDay
@@ -62,8 +62,17 @@ def live(passage: Passage) -> None:
     RenewalDay(passage, RENEWALS, FIRST_DAY).live()
     say("\n3. The days until the next invoices are skipped, and nothing more is used\n")
     passage.skip_to(NEXT_RENEWALS + 28 * HOUR)
+    queue = passage.queue
+    say("")
+    say(
+        wrapped(
+            f"{queue.sent:,} usage events were delivered {queue.delivered:,} times, out of order and some late; "
+            f"the function died over {queue.killed} batches. {queue.counted:,} were counted",
+            "",
+        )
+    )
     delivered = ", ".join(f"{number} {outcome}" for outcome, number in passage.delivered.items())
-    say(f"\nWebhooks delivered in all: {delivered}")
+    say(f"Webhooks delivered in all: {delivered}")
 
 
 def tell_story(passage: Passage, picture: Path) -> int:

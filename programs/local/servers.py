@@ -1,8 +1,8 @@
-"""Serve what functions under `sam local` call: DynamoDB Local and a Stripe account with a subscribed organisation.
+"""Serve what functions under `sam local` call: DynamoDB Local, SQS, a Stripe account with a subscribed organisation.
 
     make local          # python -m programs.local.servers; the ports are those of events/local-env.json
 
-Both listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
+They listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
 files in events/ (`cus_local`, `sub_local`, …).
 """
 
@@ -24,13 +24,14 @@ from typing import Any
 
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
+from programs.local.queues import LocalQueues, consuming, running_queues
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
 from stripe_simulator import Simulator, running_simulator
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
-DYNAMODB_PORT, STRIPE_PORT = 8000, 12111
+DYNAMODB_PORT, STRIPE_PORT, SQS_PORT = 8000, 12111, 9324
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
@@ -50,6 +51,7 @@ class LocalServers:
     simulator: Simulator
     stack: Stack
     dynamodb_endpoint: str
+    queues: LocalQueues
 
     def environment(self) -> dict[str, dict[str, str]]:
         """Return what `--env-vars` takes, with these servers' ports."""
@@ -57,6 +59,7 @@ class LocalServers:
         for documented, endpoint in (
             (DYNAMODB_PORT, self.dynamodb_endpoint),
             (STRIPE_PORT, self.simulator.base_url),
+            (SQS_PORT, self.queues.endpoint),
         ):
             text = text.replace(f":{documented}", f":{endpoint.rpartition(':')[2]}")
         environment: dict[str, dict[str, str]] = json.loads(text)
@@ -64,12 +67,15 @@ class LocalServers:
 
 
 @contextlib.contextmanager
-def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> Iterator[LocalServers]:
-    """Run both servers, with tables, meters and a subscribed organisation: one hour billed, one due."""
+def running_servers(
+    dynamodb_port: int | None = None, stripe_port: int = 0, sqs_port: int = 0
+) -> Iterator[LocalServers]:
+    """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due."""
     with (
         dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
         running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
-        _local_credentials(),
+        running_queues(ALL_ADDRESSES, sqs_port) as queues,
+        _local_environment(queues),
     ):
         tables.create_tables(tables.client_for(server.endpoint))
         with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
@@ -80,7 +86,7 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
             record_hour()
         # From here on with real time, which signatures are compared with.
         simulator.clock.run()
-        yield LocalServers(simulator, stack, server.endpoint)
+        yield LocalServers(simulator, stack, server.endpoint, queues)
 
 
 def make_subscribed_organization(stack: Stack) -> None:
@@ -122,14 +128,18 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _local_credentials() -> Iterator[None]:
+def _local_environment(queues: LocalQueues) -> Iterator[None]:
+    """Point the code at the queues, and give it a region and credentials where there are none."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
     missing = [name for name in names if not os.environ.get(name)]
-    os.environ.update(dict.fromkeys(missing, "local") | {"AWS_DEFAULT_REGION": "eu-central-1"})
+    local = dict.fromkeys(missing, "local") | {"AWS_DEFAULT_REGION": "eu-central-1"}
+    os.environ.update(
+        local | {"AWS_ENDPOINT_URL_SQS": queues.endpoint, "USAGE_DEAD_LETTER_QUEUE_URL": queues.dead_letter_url}
+    )
     try:
         yield
     finally:
-        for name in missing:
+        for name in (*missing, "AWS_ENDPOINT_URL_SQS", "USAGE_DEAD_LETTER_QUEUE_URL"):
             os.environ.pop(name, None)
 
 
@@ -149,8 +159,25 @@ INSTRUCTIONS = """\
 DynamoDB Local    {dynamodb}   with the stack's tables
 Stripe simulator  {stripe}  with meters; {organization} has subscribed
                                           and used the past hour
+SQS               {sqs}   with the usage queue: what is
+                                          sent there is counted here
 
-In another terminal, after `make build`, with .venv/bin on the PATH:
+In another terminal, with .venv/bin on the PATH, send usage, and look at it:
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \\
+    AWS_DEFAULT_REGION=eu-central-1 AWS_ENDPOINT_URL_SQS={sqs} \\
+    AWS_ENDPOINT_URL_DYNAMODB={dynamodb} \\
+    USAGE_QUEUE_URL={usage_queue} \\
+    USAGE_DEAD_LETTER_QUEUE_URL={dead_letter_queue}
+  PYTHONPATH=layers/billing python -c 'import datetime, os
+  from billing import Usage, UsageEvents
+  now = datetime.datetime.now(datetime.UTC)
+  events = UsageEvents(os.environ["USAGE_QUEUE_URL"], source="me")
+  events.send(Usage("{organization}", "temperature_readings", 12, now))'
+  ./operate usage {organization}
+  ./operate rejected
+
+After `make build`:
 
   make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
   make invoke-ingestion EVENT=events/usage_ingestion/list.json
@@ -167,21 +194,37 @@ In another terminal, after `make build`, with .venv/bin on the PATH:
     --add-host host.docker.internal:host-gateway --warm-containers EAGER
   curl http://127.0.0.1:3000/organizations/{organization}/usage
 
-Where no registry is reached, add --skip-pull-image. Ctrl-C ends both servers."""
+Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers."""
 
 
 def main() -> int:
-    """Serve both on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
+    """Serve on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    busy = [port for port in (DYNAMODB_PORT, STRIPE_PORT) if _is_in_use(port)]
+    ports = DYNAMODB_PORT, STRIPE_PORT, SQS_PORT
+    busy = [port for port in ports if _is_in_use(port)]
     if busy:
         print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
         return 1
-    with contextlib.suppress(KeyboardInterrupt), running_servers(DYNAMODB_PORT, STRIPE_PORT) as servers:
-        dynamodb, stripe = servers.dynamodb_endpoint, servers.simulator.base_url
-        print(INSTRUCTIONS.format(dynamodb=dynamodb, stripe=stripe, organization=ORGANIZATION), flush=True)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        running_servers(*ports) as servers,
+        consuming(servers.queues, servers.stack.ingest),
+    ):
+        print(instructions(servers), flush=True)
         signal.pause()
     return 0
+
+
+def instructions(servers: LocalServers) -> str:
+    """Return what to do with the servers."""
+    return INSTRUCTIONS.format(
+        dynamodb=servers.dynamodb_endpoint,
+        stripe=servers.simulator.base_url,
+        sqs=servers.queues.endpoint,
+        usage_queue=servers.queues.usage_url,
+        dead_letter_queue=servers.queues.dead_letter_url,
+        organization=ORGANIZATION,
+    )
 
 
 def _is_in_use(port: int) -> bool:

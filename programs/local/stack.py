@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +28,7 @@ from operations.provisioning.secrets import FileStore, StripeSecretDocument
 from operations.provisioning.steps import changes
 from programs.local.billed import BilledHour, billed_hours
 from programs.local.http_api import HttpApi, webhook_request
+from programs.local.sqs_event import sqs_event
 from stripe_simulator import Delivery, Simulator
 
 WEBHOOK_URL = "https://billing.example/stripe/webhook"
@@ -64,6 +65,7 @@ class Stack:
         self.webhook_app = importlib.import_module("functions.stripe_webhook.app")
         self.metering_app = importlib.import_module("functions.usage_metering.app")
         self.reconciliation_app = importlib.import_module("functions.usage_reconciliation.app")
+        self.ingestion_app = importlib.import_module("functions.usage_ingestion.app")
         self.customers: dict[str, set[str]] = {}
 
     # --- set up
@@ -182,6 +184,11 @@ class Stack:
             self.deliver(delivery)
             for delivery in (self.simulator.webhooks.take() if deliveries is None else deliveries)
         ]
+
+    def ingest(self, bodies: Sequence[str]) -> list[str]:
+        """Let a batch of usage messages arrive; return those that are to come again."""
+        failures = self.ingestion_app.handler(sqs_event(bodies), TimeLimit(60_000))["batchItemFailures"]
+        return [bodies[int(failure["itemIdentifier"])] for failure in failures]
 
     # --- the schedule
 

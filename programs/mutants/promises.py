@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from programs.mutants import finance, ingestion, invoices, metering, organizations, reconciliation, webhooks
+from programs.mutants import (
+    finance,
+    ingestion,
+    invoices,
+    metering,
+    organizations,
+    reconciliation,
+    usage_edges,
+    webhooks,
+)
 
 MUTANTS = (
     *ingestion.MUTANTS,
+    *usage_edges.MUTANTS,
     *webhooks.MUTANTS,
     *metering.MUTANTS,
     *reconciliation.MUTANTS,

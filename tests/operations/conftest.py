@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,10 +13,12 @@ from moto import mock_aws
 
 from billing import record_active_sensors, record_readings
 from billing.tables.usage import UsageRecord
-from operations import connection
+from operations import connection, dead_letters, usage_import
 from operations.cli import main
 from programs.local.stack import Stack, running_stack
 from stripe_simulator import Simulator
+from tests.operations.dead_letters import Queues, event
+from tests.operations.usage_lines import LINES, written
 from tests.support.log import restored_log
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -72,6 +75,33 @@ def secrets_manager(monkeypatch: pytest.MonkeyPatch, operate: Operate) -> Iterat
         made = client.create_secret(Name="stripe", SecretString='{"api_key": "", "webhook_secrets": []}')
         monkeypatch.setenv("STRIPE_SECRET_ARN", made["ARN"])
         yield client
+
+
+@pytest.fixture
+def queues(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
+    monkeypatch.setattr(dead_letters, "CALL_SECONDS", 0)
+    with mock_aws():
+        made = Queues()
+        monkeypatch.setenv("USAGE_QUEUE_URL", made.usage)
+        monkeypatch.setenv("USAGE_DEAD_LETTER_QUEUE_URL", made.dead)
+        yield made
+
+
+@pytest.fixture
+def some(queues: Queues) -> Queues:
+    """Give three rejected events, one of another organisation, and a message that no invocation finished."""
+    queues.reject("in_the_future", event("r-1", time="2026-11-24T07:10:00Z"), "Its time lies in the future")
+    queues.reject("no_such_meter", event("r-2", type="humidity"))
+    queues.reject("in_the_future", event("r-3", subject="globex"))
+    queues.move(json.dumps([event("r-4"), event("r-5")]))
+    return queues
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a file of usage, and no waiting between the attempts to count it."""
+    monkeypatch.setattr(usage_import, "wait", lambda attempt: None)
+    return written(tmp_path / "usage.csv", *LINES)
 
 
 def stored_secrets(client: Any) -> dict[str, Any]:

@@ -76,6 +76,9 @@ OUTPUTS = {
     "StripeEventsTableName": "StripeEventsTable",
     "UsageTableName": "UsageTable",
     "PeriodsTableName": "PeriodsTable",
+    "UsageEventsTableName": "UsageEventsTable",
+    "UsageQueueUrl": "https://sqs.eu-central-1.amazonaws.com/123456789012/UsageQueue",
+    "UsageDeadLetterQueueUrl": "https://sqs.eu-central-1.amazonaws.com/123456789012/UsageDeadLetterQueue",
     "StripeSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:stripe",
     "WebhookUrl": "https://x.execute-api.eu-central-1.amazonaws.com/stripe/webhook",
 }

@@ -12,6 +12,7 @@ from programs.demo import __main__ as demo
 from programs.demo.book import READINGS, SENSORS
 from programs.demo.outcome import Line, PeriodLine, conclude, lines_of
 from programs.demo.passage import Passage
+from programs.demo.reconciliation import faults_of
 from programs.demo.story import BEGINNING, RENEWALS, make_organizations, tell_story
 from programs.local import dynamodb_local
 from programs.local.stack import running_stack
@@ -39,6 +40,8 @@ def test_every_line_is_on_a_final_invoice_or_told_and_one_reading_less_is_notice
             "the open period carries",
             "(not_invoiced)",
             "5 readings of the 1st",
+            "come again, 0 of their events count",
+            "1,586 were counted",
         ):
             assert incident in output
         assert all(len(line) <= 80 for text in said for line in text.splitlines())
@@ -50,6 +53,10 @@ def test_every_line_is_on_a_final_invoice_or_told_and_one_reading_less_is_notice
         organizations = passage.organizations.values()
         (differing,) = [line for line in lines_of(stack, organizations) if line.verdict == "DIFFERS"]
         assert differing.organization_id == "seattle-cold-store"
+
+        assert faults_of(passage) == []
+        passage.queue.sent += 1
+        assert faults_of(passage) == ["1587 usage events were sent, and 1586 counted"]
 
 
 def test_an_invoice_that_is_off_by_one_differs_and_ends_with_1() -> None:

@@ -14,24 +14,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from billing.ingestion.sending import Usage, UsageEvents
     from billing.metering.service import ReportResult, StripeMeterService, get_stripe_meter_service
     from billing.usage.recording import record_active_sensors, record_readings, record_usage
 
 __all__ = [
     "ReportResult",
     "StripeMeterService",
+    "Usage",
+    "UsageEvents",
     "get_stripe_meter_service",
     "record_active_sensors",
     "record_readings",
     "record_usage",
 ]
 
-_RECORDING = ("record_active_sensors", "record_readings", "record_usage")
+_MODULES = {
+    **dict.fromkeys(("Usage", "UsageEvents"), "billing.ingestion.sending"),
+    **dict.fromkeys(("record_active_sensors", "record_readings", "record_usage"), "billing.usage.recording"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import the exported names on first use: recording needs no Stripe, and a function that needs neither, neither."""
     if name in __all__:
-        module = "billing.usage.recording" if name in _RECORDING else "billing.metering.service"
-        return getattr(import_module(module), name)
+        return getattr(import_module(_MODULES.get(name, "billing.metering.service")), name)
     raise AttributeError(f"module 'billing' has no attribute {name!r}")

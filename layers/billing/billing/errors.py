@@ -4,7 +4,7 @@
     ├── RefusedError                nothing cures it but another input: HTTP 400, or the hour is marked `refused`
     │   ├── NotAStripeDeliveryError     the request is no genuine Stripe webhook
     │   ├── InvalidUsageError           a usage record that no hour can hold
-    │   ├── RejectedUsageError          a usage event that is never counted as it is (ingestion/events.py): dead letter
+    │   ├── RejectedUsageError          a usage event that never counts as it is (ingestion/events.py): a dead letter
     │   ├── InvalidRequestError         a request to the billing API that breaks a rule of its own: HTTP 422
     │   ├── NotSubscribedError          the organisation has no customer or subscription to look at: HTTP 404
     │   ├── AlreadySubscribedError      the organisation has a living subscription: HTTP 409
@@ -13,7 +13,8 @@
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
     │   ├── StripeUnavailableError      no response, 409, 429, 5xx
-    │   └── ContentionError             others kept writing the same item
+    │   ├── ContentionError             others kept writing the same item
+    │   └── UsageNotSentError           the queue did not take usage: send the same again
     └── ConfigurationError          a person has to change a setting: the message says which
         ├── NotSetUpError               the stack is new: nobody has filled its secret yet
         └── MeterMisconfiguredError     a Stripe meter that would bill wrongly
@@ -22,6 +23,12 @@ Whatever else is raised is a defect of ours: HTTP 500 and an alarm, never a sile
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from billing.ingestion.sending import Usage
 
 
 class BillingError(Exception):
@@ -93,6 +100,14 @@ class StripeUnavailableError(UnavailableError):
 
 class ContentionError(UnavailableError):
     """An item that changed under every attempt to write it."""
+
+
+class UsageNotSentError(UnavailableError):
+    """Usage that the queue did not take, in `unsent`; to send it again, or all that it was sent with, is safe."""
+
+    def __init__(self, message: str, unsent: Sequence[Usage]) -> None:
+        super().__init__(message)
+        self.unsent = tuple(unsent)
 
 
 class ConfigurationError(BillingError):

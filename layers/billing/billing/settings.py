@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Literal, cast
 
 from billing.errors import ConfigurationError
@@ -12,7 +13,12 @@ MeterEventTransport = Literal["single", "stream"]
 
 def table_name(variable: str) -> str:
     """Return the table's name from the environment, else its logical id (`USAGE_TABLE`: `UsageTable`)."""
-    return os.environ.get(variable) or "".join(word.capitalize() for word in variable.split("_"))
+    return os.environ.get(variable) or _logical_id(variable)
+
+
+@cache  # a batch of usage events asks for it thousands of times
+def _logical_id(variable: str) -> str:
+    return "".join(word.capitalize() for word in variable.split("_"))
 
 
 def stripe_api_base() -> str:

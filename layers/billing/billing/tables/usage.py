@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -125,6 +125,7 @@ def _python_name(event_name: str) -> str:
     raise LookupError(f"UsageRecord has no attribute for the meter {event_name}: add it in tables/usage.py")
 
 
+@lru_cache(maxsize=1024)  # more hours than usage may be old; a batch of usage events asks thousands of times
 def end_of(window_start: str) -> str:
     """Return when an hour ends, as `due_at` has it."""
     return format_time(parse_time(window_start) + HOUR)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from billing.clock import format_time
 from billing.metered_subscriptions import MeteredSubscription, PeriodKey, covering
 from billing.meters import METERS, Formula
 from billing.periods import Period
@@ -81,6 +82,12 @@ def usage_between(organization_id: str, start: datetime, end: datetime) -> list[
         _hour(hour, subscriptions, _period(hour, subscriptions, states))
         for hour in hours_between(organization_id, start, end)
     ]
+
+
+def periods_of_hours(organization_id: str, starts: Iterable[datetime]) -> dict[datetime, PeriodOfHour | None]:
+    """Return the billing period of each of these hours, whether anything was counted in it or not."""
+    subscriptions, states = subscriptions_of(organization_id), _states(organization_id)
+    return {start: _period(UsageRecord(organization_id, format_time(start)), subscriptions, states) for start in starts}
 
 
 def _states(organization_id: str) -> dict[PeriodKey, Period]:
