@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from programs.mutants import invoices, metering, organizations, reconciliation, webhooks
+from programs.mutants import access, invoices, metering, organizations, reconciliation, webhooks
 
-MUTANTS = (*webhooks.MUTANTS, *metering.MUTANTS, *reconciliation.MUTANTS, *organizations.MUTANTS, *invoices.MUTANTS)
+MUTANTS = (
+    *webhooks.MUTANTS,
+    *metering.MUTANTS,
+    *reconciliation.MUTANTS,
+    *organizations.MUTANTS,
+    *invoices.MUTANTS,
+    *access.MUTANTS,
+)

@@ -48,6 +48,7 @@ OUTCOMES = {
     "v1_customer_subscription_updated": "processed",
 }
 API_STATUSES = {
+    "get_access": 200,
     "get_subscription": 200,
     "get_usage": 200,
     "open_checkout_session": 201,

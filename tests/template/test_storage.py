@@ -17,7 +17,10 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
     "PeriodsTable": [("organization_id", "S", "HASH"), ("period", "S", "RANGE")],
 }
 INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
-    "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
+    "SubscriptionsTable": {
+        "by_customer": [("stripe_customer_id", "S", "HASH")],
+        "access_ends": [("access", "S", "HASH"), ("access_until", "S", "RANGE")],
+    },
     "CustomersTable": {},
     "StripeEventsTable": {},
     "UsageTable": {"due": [("due_shard", "N", "HASH"), ("due_at", "S", "RANGE")]},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Literal, cast
 
 from billing.errors import ConfigurationError
 
+LONGEST_GRACE_DAYS = 365
 MeterEventTransport = Literal["single", "stream"]
 
 
@@ -92,6 +94,22 @@ def holds_active_sensors() -> bool:
     `HOLD_ACTIVE_SENSORS`, off unless it is `true`.
     """
     return os.environ.get("HOLD_ACTIVE_SENSORS", "") == "true"
+
+
+def grace_period() -> timedelta:
+    """Return how long an organisation whose payment is overdue may go on: `GRACE_DAYS`, 7 where it is empty.
+
+    Raises:
+        ConfigurationError: the variable is no number of days.
+    """
+    text = os.environ.get("GRACE_DAYS") or "7"
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days <= LONGEST_GRACE_DAYS:
+        raise ConfigurationError(f"GRACE_DAYS is {text!r}; set it to a number of days from 0 to {LONGEST_GRACE_DAYS}")
+    return timedelta(days=days)
 
 
 def runs_under_sam_local() -> bool:

@@ -12,9 +12,11 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel
 
+from billing.access.reading import may_use
 from billing.api.authorization import authorize
 from billing.api.models import (
     TIME,
+    AccessResponse,
     CheckoutRequest,
     CheckoutSessionResponse,
     IdempotencyKey,
@@ -156,6 +158,26 @@ def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
     if record is None or not record.stripe_subscription_id:
         raise NotSubscribedError("The organisation has no subscription")
     return SubscriptionResponse.model_validate(record)
+
+
+@app.get(
+    "/organizations/<organization_id>/access",
+    operation_id="getAccess",
+    summary="Read whether the organisation may use the service",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, AccessResponse, "Its access now", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_access(organization_id: OrganizationId) -> AccessResponse:
+    """Read who may use the service: an organisation without a subscription, or that nobody knows, is denied."""
+    access = may_use(organization_id)
+    return AccessResponse(
+        organization_id=organization_id,
+        may_use=bool(access),
+        access=access.state,
+        reason=access.reason,
+        since=access.since,
+        until=access.until,
+    )
 
 
 @app.get(
