@@ -10,6 +10,7 @@ REFRESH = f"{LAYER}/webhooks/refresh.py"
 STRIPE_INVOICES = f"{LAYER}/stripe_gateway/invoices.py"
 WEBHOOK_INVOICES = f"{LAYER}/webhooks/invoices.py"
 RULES = "tests/access/test_rule.py"
+OVERDUE = "tests/access/test_overdue.py"
 LIVES = "tests/access/test_lives.py"
 
 MUTANTS = (
@@ -43,14 +44,14 @@ MUTANTS = (
         STRIPE_INVOICES,
         '        if item["status"] == "paid":\n            break\n',
         "",
-        LIVES,
+        f"{OVERDUE} -k begins_the_days_anew",
     ),
     Mutant(
         "access follows an invoice that is voided",
         WEBHOOK_INVOICES,
         "if event.event_type == INVOICE_VOIDED and _is_past_due(organization_id):",
         "if False:",
-        LIVES,
+        f"{OVERDUE} -k voided",
     ),
     Mutant(
         "access is stored with the subscription",

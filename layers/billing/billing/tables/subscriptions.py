@@ -91,8 +91,8 @@ class SubscriptionRecord(Table):
     `customer_ids` are all customers the organisation has had here, so that a subscription of an earlier one is still
     seen; `customers_claimed` is there where each of them has its item in CustomersTable, as in all records but those
     from before that table. `rearm_from` is there between the write that made a customer or subscription known and the
-    moment the refused hours since then have become due again. `fetched_from` is the version that was there when the last fetch
-    began; `refreshing_since` (Unix seconds) is there while one goes on.
+    moment the refused hours since then have become due again. `fetched_from` is the version that was there when the
+    last fetch began; `refreshing_since` (Unix seconds) is there while one goes on.
     """
 
     class Meta:
