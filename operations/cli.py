@@ -19,6 +19,7 @@ from operations.commands.provision import provision
 from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
 from operations.commands.replay import replay_events
+from operations.commands.tell import tell
 from operations.commands.usage import usage
 from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_of
 
@@ -45,6 +46,7 @@ for command in (
     reconcile,
     replay_events,
     refresh,
+    tell,
     provision,
 ):
     app.command()(command)

@@ -64,6 +64,7 @@ class Stack:
         self.webhook_app = importlib.import_module("functions.stripe_webhook.app")
         self.metering_app = importlib.import_module("functions.usage_metering.app")
         self.reconciliation_app = importlib.import_module("functions.usage_reconciliation.app")
+        self.events_app = importlib.import_module("functions.billing_events.app")
         self.customers: dict[str, set[str]] = {}
 
     # --- set up

@@ -13,7 +13,7 @@ from tests.template.functions import FUNCTIONS
 from tests.template.source import ROOT
 from tests.template.watched import alarms, text, watched_by_alarms
 
-PAGES = {f"docs/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("runbook.md", "invoices.md")}
+PAGES = {f"docs/{name}.md": (ROOT / f"docs/{name}.md").read_text("utf-8") for name in ("runbook", "invoices", "events")}
 """Where the sections about alarms stand, and what these pages say."""
 
 
@@ -28,6 +28,7 @@ def test_every_function_s_errors_and_throttles_have_an_alarm(function: str, metr
 @pytest.mark.parametrize(
     "metric",
     [
+        "changes_damaged",
         "comparisons_failed",
         "customer_conflict",
         "deliveries_failed",

@@ -112,6 +112,16 @@ def grace_period() -> timedelta:
     return timedelta(days=days)
 
 
+def event_bus_name() -> str:
+    """Return the EventBridge bus on which the product hears of changes: `EVENT_BUS_NAME`, else the account's."""
+    return os.environ.get("EVENT_BUS_NAME") or "default"
+
+
+def stack_name() -> str:
+    """Return what tells this stack's events from those of another on the same bus: `STACK_NAME`."""
+    return os.environ.get("STACK_NAME", "")
+
+
 def runs_under_sam_local() -> bool:
     """Say whether this is `sam local`, which authorises nobody and says so in `AWS_SAM_LOCAL`."""
     return os.environ.get("AWS_SAM_LOCAL") == "true"

@@ -178,6 +178,21 @@ def access_ended(state: str, by: datetime) -> list[str]:
     return [record.organization_id for record in SubscriptionRecord.access_ends.query(state, has_passed)]
 
 
+def set_access(record: SubscriptionRecord, state: str, reason: str, until: datetime | None, now: datetime) -> bool:
+    """Write an access into a record; False where somebody has written it since it was read.
+
+    The version is raised: whoever has read the record before this has compared with what is not there any more.
+    """
+    actions = [
+        SubscriptionRecord.access.set(state),
+        SubscriptionRecord.access_reason.set(reason),
+        SubscriptionRecord.access_until.remove() if until is None else SubscriptionRecord.access_until.set(until),
+        SubscriptionRecord.version.set(int(record.version or 0) + 1),
+        SubscriptionRecord.updated_at.set(now),
+    ]
+    return SubscriptionRecord(record.organization_id).update_if(actions, is_at_version(record.version))
+
+
 def forget_rearming(organization_id: str, rearm_from: datetime, version: float | None) -> None:
     """Remove `rearm_from`, unless a later write has set it anew."""
     is_this_link = SubscriptionRecord.rearm_from == rearm_from  # an earlier moment has more hours to make due
