@@ -20,6 +20,7 @@ from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
 from operations.commands.replay import replay_events
 from operations.commands.tell import tell
+from operations.commands.thresholds import thresholds
 from operations.commands.usage import usage
 from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_of
 
@@ -47,6 +48,7 @@ for command in (
     replay_events,
     refresh,
     tell,
+    thresholds,
     provision,
 ):
     app.command()(command)

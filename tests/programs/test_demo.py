@@ -39,6 +39,8 @@ def test_every_line_is_on_a_final_invoice_or_told_and_one_reading_less_is_notice
             "the open period carries",
             "(not_invoiced)",
             "5 readings of the 1st",
+            "What the product has heard",
+            "access: allowed (active), denied (canceled)",
         ):
             assert incident in output
         assert all(len(line) <= 80 for text in said for line in text.splitlines())

@@ -52,9 +52,11 @@ OUTCOMES = {
 API_STATUSES = {
     "get_access": 200,
     "get_subscription": 200,
+    "get_thresholds": 200,
     "get_usage": 200,
     "open_checkout_session": 201,
     "open_portal_session": 201,
+    "set_thresholds": 200,
 }
 
 

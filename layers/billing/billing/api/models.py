@@ -113,6 +113,19 @@ class AccessResponse(_Stored):
     until: datetime | None
 
 
+class ThresholdsRequest(_Body):
+    """The limits of an organisation, by the event name of a meter, each a number a billing period: all that it has."""
+
+    thresholds: dict[str, list[int]]
+
+
+class ThresholdsResponse(BaseModel):
+    """The limits of an organisation, in order."""
+
+    organization_id: str
+    thresholds: dict[str, list[int]]
+
+
 class UsagePeriodResponse(_Stored):
     """The billing period to which an hour belongs; `state` says what has become of its invoice."""
 

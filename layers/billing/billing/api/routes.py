@@ -25,6 +25,8 @@ from billing.api.models import (
     PortalSessionResponse,
     Problem,
     SubscriptionResponse,
+    ThresholdsRequest,
+    ThresholdsResponse,
     UsageHourResponse,
     UsageResponse,
     UsageTotalResponse,
@@ -34,6 +36,7 @@ from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.telemetry import described, logger
+from billing.thresholds.keeping import replace_thresholds, thresholds_of
 from billing.usage.reading import totals, usage_between
 
 
@@ -178,6 +181,32 @@ def get_access(organization_id: OrganizationId) -> AccessResponse:
         since=access.since,
         until=access.until,
     )
+
+
+@app.get(
+    "/organizations/<organization_id>/thresholds",
+    operation_id="getThresholds",
+    summary="Read the limits of the organisation's usage",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, ThresholdsResponse, "The limits", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_thresholds(organization_id: OrganizationId) -> ThresholdsResponse:
+    """Read the limits; none is an answer too."""
+    return ThresholdsResponse(organization_id=organization_id, thresholds=thresholds_of(organization_id))
+
+
+@app.put(
+    "/organizations/<organization_id>/thresholds",
+    operation_id="setThresholds",
+    summary="Set the limits of the organisation's usage",
+    description="They replace all that it has. The product hears of each that a billing period reaches.",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, ThresholdsResponse, "The limits as they are now", *_POST_PROBLEMS),
+)
+def set_thresholds(organization_id: OrganizationId, body: ThresholdsRequest) -> ThresholdsResponse:
+    """Replace the limits."""
+    limits = replace_thresholds(organization_id, body.thresholds)
+    return ThresholdsResponse(organization_id=organization_id, thresholds=limits)
 
 
 @app.get(

@@ -114,10 +114,19 @@ def period_events(before: Period | None, after: Period | None, *, is_retold: boo
     if closed is not None and (is_retold or before is None or closed != _closed(before)):
         yield BillingEvent("InvoiceClosed", closed)
     differs = _differs(after)
-    nothing = {**differs, "differences": {}, "missing": []}
-    known = nothing if before is None or is_retold else _differs(before)
-    if differs != known:
+    known = _differs(Period(after.span) if before is None or is_retold else before)
+    if (differs["differences"], differs["missing"]) != (known["differences"], known["missing"]):
         yield BillingEvent("InvoiceDiffers", differs)
+    yield from _reached({} if before is None or is_retold else before.reached, after)
+
+
+def _reached(known: Mapping[str, Mapping[str, int]], period: Period) -> Iterator[BillingEvent]:
+    """Yield the limits that a period has reached since, the lowest first."""
+    for name, limits in sorted(period.reached.items()):
+        for limit in sorted(limits, key=int):
+            if limit not in known.get(name, {}):
+                detail = {**_of_period(period.span), "meter": name, "limit": int(limit), "counted": limits[limit]}
+                yield BillingEvent("UsageThresholdReached", detail, f"{name}/{limit}")
 
 
 def _closed(period: Period) -> dict[str, Any] | None:

@@ -127,6 +127,7 @@ class SubscriptionRecord(Table):
     access = UnicodeAttribute(null=True)
     access_reason = UnicodeAttribute(null=True)
     access_until = TimeAttribute(null=True)
+    thresholds = UnicodeAttribute(null=True)
     created_at = TimeAttribute(null=True)
     updated_at = TimeAttribute(null=True)
 
@@ -176,6 +177,13 @@ def access_ended(state: str, by: datetime) -> list[str]:
     """Return the organisations that were in this state of access until a moment that has passed; no others are read."""
     has_passed = SubscriptionRecord.access_until <= by
     return [record.organization_id for record in SubscriptionRecord.access_ends.query(state, has_passed)]
+
+
+def set_thresholds(organization_id: str, text: str | None) -> bool:
+    """Write an organisation's limits (`billing.thresholds`), or (None) remove them; False where it has no record."""
+    attribute = SubscriptionRecord.thresholds
+    action = attribute.remove() if text is None else attribute.set(text)
+    return SubscriptionRecord(organization_id).update_if([action], SubscriptionRecord.organization_id.exists())
 
 
 def set_access(record: SubscriptionRecord, state: str, reason: str, until: datetime | None, now: datetime) -> bool:
