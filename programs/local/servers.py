@@ -1,8 +1,8 @@
-"""Serve what functions under `sam local` call: DynamoDB Local and a Stripe account with a subscribed organisation.
+"""Serve what functions under `sam local` call: DynamoDB Local, an event bus, and Stripe with a subscribed organisation.
 
     make local          # python -m programs.local.servers; the ports are those of events/local-env.json
 
-Both listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
+All listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
 files in events/ (`cus_local`, `sub_local`, …).
 """
 
@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,13 +25,15 @@ from typing import Any
 
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
-from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
+from programs.local.event_bus import LocalBus, running_bus
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit, running_stack
+from programs.local.streams import StreamPump
 from stripe_simulator import Simulator, running_simulator
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
-DYNAMODB_PORT, STRIPE_PORT = 8000, 12111
+DYNAMODB_PORT, STRIPE_PORT, BUS_PORT = 8000, 12111, 12112
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
@@ -50,6 +53,8 @@ class LocalServers:
     simulator: Simulator
     stack: Stack
     dynamodb_endpoint: str
+    bus: LocalBus
+    streams: StreamPump
 
     def environment(self) -> dict[str, dict[str, str]]:
         """Return what `--env-vars` takes, with these servers' ports."""
@@ -57,6 +62,7 @@ class LocalServers:
         for documented, endpoint in (
             (DYNAMODB_PORT, self.dynamodb_endpoint),
             (STRIPE_PORT, self.simulator.base_url),
+            (BUS_PORT, f":{self.bus.port}"),
         ):
             text = text.replace(f":{documented}", f":{endpoint.rpartition(':')[2]}")
         environment: dict[str, dict[str, str]] = json.loads(text)
@@ -64,14 +70,18 @@ class LocalServers:
 
 
 @contextlib.contextmanager
-def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> Iterator[LocalServers]:
-    """Run both servers, with tables, meters and a subscribed organisation: one hour billed, one due."""
+def running_servers(
+    dynamodb_port: int | None = None, stripe_port: int = 0, bus_port: int = 0
+) -> Iterator[LocalServers]:
+    """Run the servers, with tables, meters and a subscribed organisation: one hour billed, one due."""
     with (
         dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
         running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
+        running_bus(ALL_ADDRESSES, bus_port) as bus,
         _local_credentials(),
     ):
-        tables.create_tables(tables.client_for(server.endpoint))
+        dynamodb = tables.client_for(server.endpoint)
+        tables.create_tables(dynamodb)
         with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
             make_subscribed_organization(stack)
             # One hour that was billed a while ago, for the reconciliation, and one that is due.
@@ -80,7 +90,8 @@ def running_servers(dynamodb_port: int | None = None, stripe_port: int = 0) -> I
             record_hour()
         # From here on with real time, which signatures are compared with.
         simulator.clock.run()
-        yield LocalServers(simulator, stack, server.endpoint)
+        streams = StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))
+        yield LocalServers(simulator, stack, server.endpoint, bus, streams)
 
 
 def make_subscribed_organization(stack: Stack) -> None:
@@ -149,6 +160,7 @@ INSTRUCTIONS = """\
 DynamoDB Local    {dynamodb}   with the stack's tables
 Stripe simulator  {stripe}  with meters; {organization} has subscribed
                                           and used the past hour
+Event bus         http://127.0.0.1:{bus}
 
 In another terminal, after `make build`, with .venv/bin on the PATH:
 
@@ -160,27 +172,54 @@ In another terminal, after `make build`, with .venv/bin on the PATH:
   invoke UsageMeteringWorkerFunction -e events/usage_metering/shard_message.json
   invoke UsageReconciliationFunction \\
     -e events/usage_reconciliation/scheduled.json
+  invoke BillingEventsFunction \\
+    -e events/billing_events/subscription_past_due.json
   invoke BillingApiFunction -e events/billing_api/get_usage.json
 
   sam local start-api --env-vars events/local-env.json \\
     --add-host host.docker.internal:host-gateway --warm-containers EAGER
   curl http://127.0.0.1:3000/organizations/{organization}/usage
 
-Where no registry is reached, add --skip-pull-image. Ctrl-C ends both servers."""
+Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers.
+
+What the product hears on the bus:
+"""
 
 
 def main() -> int:
-    """Serve both on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
+    """Serve on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    busy = [port for port in (DYNAMODB_PORT, STRIPE_PORT) if _is_in_use(port)]
+    busy = [port for port in (DYNAMODB_PORT, STRIPE_PORT, BUS_PORT) if _is_in_use(port)]
     if busy:
         print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
         return 1
-    with contextlib.suppress(KeyboardInterrupt), running_servers(DYNAMODB_PORT, STRIPE_PORT) as servers:
+    with contextlib.suppress(KeyboardInterrupt), running_servers(DYNAMODB_PORT, STRIPE_PORT, BUS_PORT) as servers:
         dynamodb, stripe = servers.dynamodb_endpoint, servers.simulator.base_url
-        print(INSTRUCTIONS.format(dynamodb=dynamodb, stripe=stripe, organization=ORGANIZATION), flush=True)
-        signal.pause()
+        print(
+            INSTRUCTIONS.format(dynamodb=dynamodb, stripe=stripe, organization=ORGANIZATION, bus=BUS_PORT), flush=True
+        )
+        tell_for_ever(servers)
     return 0
+
+
+def tell_for_ever(servers: LocalServers) -> None:
+    """Print a line for each event on the bus: what the tables' streams tell, and what `sam local invoke` puts there."""
+    os.environ["AWS_ENDPOINT_URL_EVENTBRIDGE"] = f"http://127.0.0.1:{servers.bus.port}"
+    # Not among what the functions log, which nobody reads here.
+    servers.bus.listeners.append(lambda event: print(in_a_line(event), file=sys.__stdout__, flush=True))
+    while True:
+        with contextlib.redirect_stdout(io.StringIO()):
+            servers.streams.run()
+        time.sleep(1)
+
+
+def in_a_line(event: dict[str, Any]) -> str:
+    """Return an event as a reader sees it: whose, which, and what is so now."""
+    detail = event["detail"]
+    after = detail.get("after") or {}
+    words = [after.get("status"), after.get("access"), after.get("reason"), after.get("until"), detail.get("reason")]
+    said = " ".join(word for word in words if word)
+    return f"  {detail['organization_id']}  {event['detail-type']}  {said}".rstrip()[:80]
 
 
 def _is_in_use(port: int) -> bool:

@@ -7,6 +7,10 @@ from programs.mutants.mutant import LAYER, Mutant
 BUS = f"{LAYER}/billing_events/bus.py"
 CHANGES = f"{LAYER}/billing_events/changes.py"
 STREAM = f"{LAYER}/billing_events/stream.py"
+LIMITS = f"{LAYER}/thresholds/limits.py"
+METERING_LIMITS = f"{LAYER}/metering/limits.py"
+RUN = f"{LAYER}/metering/run.py"
+WATCHING = "tests/thresholds/test_watching.py"
 SUBSCRIPTIONS = f"{LAYER}/tables/subscriptions.py"
 ORDER = "tests/billing_events/test_every_order.py"
 FLOW = "tests/billing_events/test_flow.py"
@@ -68,5 +72,33 @@ MUTANTS = (
         "    if old.subscription != new.subscription:\n",
         "    if new.subscription:\n",
         f"{FLOW} -k changes_nothing",
+    ),
+    Mutant(
+        "a limit is told once in a period",
+        CHANGES,
+        "            if limit not in known.get(name, {}):\n",
+        "            if True:\n",
+        "tests/billing_events/test_changes.py",
+    ),
+    Mutant(
+        "what a period has reached stays reached",
+        LIMITS,
+        "            if seen is not None or count >= number:\n",
+        "            if count >= number:\n",
+        "tests/thresholds/test_limits.py",
+    ),
+    Mutant(
+        "a limit is noted before its hours are settled",
+        RUN,
+        "            for key, error in note_limits(hours, links, self.now()):\n",
+        "            for key, error in ():\n",
+        f"{WATCHING} -k told_once",
+    ),
+    Mutant(
+        "damaged limits keep no hour from being billed",
+        METERING_LIMITS,
+        "            yield (organization_id, starts[0]), error\n",
+        "            raise\n",
+        f"{WATCHING} -k damaged",
     ),
 )
