@@ -23,6 +23,8 @@ from operations.commands.reconcile import reconcile
 from operations.commands.refresh import refresh
 from operations.commands.rejected import rejected
 from operations.commands.replay import replay_events
+from operations.commands.tell import tell
+from operations.commands.thresholds import thresholds
 from operations.commands.usage import usage
 from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_of
 
@@ -53,6 +55,8 @@ for command in (
     reconcile,
     replay_events,
     refresh,
+    tell,
+    thresholds,
     provision,
 ):
     app.command("import" if command is import_usage else None)(command)

@@ -25,6 +25,8 @@ OUTPUTS = {
     "UsageDeadLetterQueueUrl": "USAGE_DEAD_LETTER_QUEUE_URL",
     "StripeSecretArn": "STRIPE_SECRET_ARN",
 }
+# Those that a stack of an older version does not have.
+SETTINGS = {"GraceDays": "GRACE_DAYS"}
 WEBHOOK_URL = "WebhookUrl"
 
 
@@ -64,7 +66,8 @@ def use_stack(name: str) -> dict[str, str]:
     missing = sorted(OUTPUTS.keys() - outputs.keys())
     if missing:
         raise ConfigurationError(f"The stack {name} has no output {', '.join(missing)}: is it one of this project?")
-    os.environ.update({variable: outputs[output] for output, variable in OUTPUTS.items()})
+    known = {output: variable for output, variable in (OUTPUTS | SETTINGS).items() if output in outputs}
+    os.environ.update({variable: outputs[output] for output, variable in known.items()})
     return outputs
 
 

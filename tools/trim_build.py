@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 # The services that the functions call. botocore knows some 400; their data is most of its size.
-SERVICES = {"dynamodb", "lambda", "secretsmanager", "sqs"}
+SERVICES = {"dynamodb", "events", "lambda", "secretsmanager", "sqs"}
 RUNTIME = (3, 13)
 UNUSED_FOLDERS = ("tests", "test", "__pycache__", "examples")
 UNUSED_FILES = ("*.pyi", "py.typed", "examples-1.json*", "*.pyx", "*.pxd", "*.c", "*.h", "requirements.txt")

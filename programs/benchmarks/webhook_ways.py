@@ -20,6 +20,7 @@ def refresh(event: Any, gateway: Any) -> str:
     """Refresh the subscription as this handler does, but for the event's record: under its version, until it is in."""
 
     from billing import clock
+    from billing.settings import grace_period
     from billing.tables.subscriptions import SubscriptionRecord
     from billing.webhooks import ledger
     from billing.webhooks.choice import choose
@@ -36,7 +37,7 @@ def refresh(event: Any, gateway: Any) -> str:
         before = ledger.stored(record)
         fetched = choose(find(gateway, organization_id, pointer, before), before)
         assert fetched is not None
-        values = changes(before, fetched, None, clock.utc_now())
+        values = changes(before, fetched, None, clock.utc_now(), grace_period())
         actions = [ledger._action(name, value) for name, value in values.items()]
         if SubscriptionRecord(organization_id).update_if(actions, ledger._is_as_read(before)):
             return organization_id

@@ -11,6 +11,7 @@ from programs.demo.first_day import FirstDay
 from programs.demo.outcome import conclude, lines_of, say_lines, say_reasons
 from programs.demo.passage import Passage, wrapped
 from programs.demo.picture import Day, Drawing, draw
+from programs.demo.product import listening
 from programs.demo.reconciliation import faults_of, say_comparisons
 from programs.demo.renewal_day import RenewalDay
 
@@ -80,11 +81,14 @@ def tell_story(passage: Passage, picture: Path) -> int:
     say, organizations = passage.say, list(passage.organizations.values())
     for line in INTRODUCTION:
         say(line)
-    live(passage)
+    with listening(passage.stack) as product:
+        live(passage)
+        product.listen()
     lines = lines_of(passage.stack, organizations)
     say("\n4. What is to bill, by the demo's own book, and what final invoices bill")
     say_lines(lines, say)
     say_reasons(organizations, say)
     say_comparisons(passage)
+    product.say_heard(say)
     draw(Drawing(DAYS, organizations, passage.marks, passage.narrator.drafts, lines), picture)
     return conclude(lines, faults_of(passage), say)

@@ -1,4 +1,4 @@
-"""Serve what functions under `sam local` call: DynamoDB Local, SQS, a Stripe account with a subscribed organisation.
+"""Serve what functions under `sam local` call: DynamoDB Local, SQS, an event bus, and Stripe with a subscription.
 
     make local          # python -m programs.local.servers; the ports are those of events/local-env.json
 
@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,14 +25,16 @@ from typing import Any
 
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
+from programs.local.event_bus import LocalBus, running_bus
 from programs.local.queues import LocalQueues, consuming, running_queues
-from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
+from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit, running_stack
+from programs.local.streams import StreamPump
 from stripe_simulator import Simulator, running_simulator
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
-DYNAMODB_PORT, STRIPE_PORT, SQS_PORT = 8000, 12111, 9324
+DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, BUS_PORT = 8000, 12111, 9324, 12112
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
@@ -52,6 +55,8 @@ class LocalServers:
     stack: Stack
     dynamodb_endpoint: str
     queues: LocalQueues
+    bus: LocalBus
+    streams: StreamPump
 
     def environment(self) -> dict[str, dict[str, str]]:
         """Return what `--env-vars` takes, with these servers' ports."""
@@ -60,6 +65,7 @@ class LocalServers:
             (DYNAMODB_PORT, self.dynamodb_endpoint),
             (STRIPE_PORT, self.simulator.base_url),
             (SQS_PORT, self.queues.endpoint),
+            (BUS_PORT, f":{self.bus.port}"),
         ):
             text = text.replace(f":{documented}", f":{endpoint.rpartition(':')[2]}")
         environment: dict[str, dict[str, str]] = json.loads(text)
@@ -68,16 +74,18 @@ class LocalServers:
 
 @contextlib.contextmanager
 def running_servers(
-    dynamodb_port: int | None = None, stripe_port: int = 0, sqs_port: int = 0
+    dynamodb_port: int | None = None, stripe_port: int = 0, sqs_port: int = 0, bus_port: int = 0
 ) -> Iterator[LocalServers]:
     """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due."""
     with (
         dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
         running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
         running_queues(ALL_ADDRESSES, sqs_port) as queues,
+        running_bus(ALL_ADDRESSES, bus_port) as bus,
         _local_environment(queues),
     ):
-        tables.create_tables(tables.client_for(server.endpoint))
+        dynamodb = tables.client_for(server.endpoint)
+        tables.create_tables(dynamodb)
         with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
             make_subscribed_organization(stack)
             # One hour that was billed a while ago, for the reconciliation, and one that is due.
@@ -86,7 +94,8 @@ def running_servers(
             record_hour()
         # From here on with real time, which signatures are compared with.
         simulator.clock.run()
-        yield LocalServers(simulator, stack, server.endpoint, queues)
+        streams = StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))
+        yield LocalServers(simulator, stack, server.endpoint, queues, bus, streams)
 
 
 def make_subscribed_organization(stack: Stack) -> None:
@@ -161,6 +170,7 @@ Stripe simulator  {stripe}  with meters; {organization} has subscribed
                                           and used the past hour
 SQS               {sqs}   with the usage queue: what is
                                           sent there is counted here
+Event bus         {bus}   what the product hears is below
 
 In another terminal, with .venv/bin on the PATH, send usage, and look at it:
 
@@ -188,19 +198,24 @@ After `make build`:
   invoke UsageMeteringWorkerFunction -e events/usage_metering/shard_message.json
   invoke UsageReconciliationFunction \\
     -e events/usage_reconciliation/scheduled.json
+  invoke BillingEventsFunction \\
+    -e events/billing_events/subscription_past_due.json
   invoke BillingApiFunction -e events/billing_api/get_usage.json
 
   sam local start-api --env-vars events/local-env.json \\
     --add-host host.docker.internal:host-gateway --warm-containers EAGER
   curl http://127.0.0.1:3000/organizations/{organization}/usage
 
-Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers."""
+Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers.
+
+What the product hears on the bus:
+"""
 
 
 def main() -> int:
     """Serve on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ports = DYNAMODB_PORT, STRIPE_PORT, SQS_PORT
+    ports = DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, BUS_PORT
     busy = [port for port in ports if _is_in_use(port)]
     if busy:
         print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
@@ -211,7 +226,7 @@ def main() -> int:
         consuming(servers.queues, servers.stack.ingest),
     ):
         print(instructions(servers), flush=True)
-        signal.pause()
+        tell_for_ever(servers)
     return 0
 
 
@@ -221,10 +236,31 @@ def instructions(servers: LocalServers) -> str:
         dynamodb=servers.dynamodb_endpoint,
         stripe=servers.simulator.base_url,
         sqs=servers.queues.endpoint,
+        bus=f"http://127.0.0.1:{servers.bus.port}",
         usage_queue=servers.queues.usage_url,
         dead_letter_queue=servers.queues.dead_letter_url,
         organization=ORGANIZATION,
     )
+
+
+def tell_for_ever(servers: LocalServers) -> None:
+    """Print a line for each event on the bus: what the tables' streams tell, and what `sam local invoke` puts there."""
+    os.environ["AWS_ENDPOINT_URL_EVENTBRIDGE"] = f"http://127.0.0.1:{servers.bus.port}"
+    # Not among what the functions log, which nobody reads here.
+    servers.bus.listeners.append(lambda event: print(in_a_line(event), file=sys.__stdout__, flush=True))
+    while True:
+        with contextlib.redirect_stdout(io.StringIO()):
+            servers.streams.run()
+        time.sleep(1)
+
+
+def in_a_line(event: dict[str, Any]) -> str:
+    """Return an event as a reader sees it: whose, which, and what is so now."""
+    detail = event["detail"]
+    after = detail.get("after") or {}
+    words = [after.get("status"), after.get("access"), after.get("reason"), after.get("until"), detail.get("reason")]
+    said = " ".join(word for word in words if word)
+    return f"  {detail['organization_id']}  {event['detail-type']}  {said}".rstrip()[:80]
 
 
 def _is_in_use(port: int) -> bool:

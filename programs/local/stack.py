@@ -66,6 +66,7 @@ class Stack:
         self.metering_app = importlib.import_module("functions.usage_metering.app")
         self.reconciliation_app = importlib.import_module("functions.usage_reconciliation.app")
         self.ingestion_app = importlib.import_module("functions.usage_ingestion.app")
+        self.events_app = importlib.import_module("functions.billing_events.app")
         self.customers: dict[str, set[str]] = {}
 
     # --- set up

@@ -45,6 +45,9 @@ def table_definitions(template_path: Path = TEMPLATE_PATH) -> dict[str, dict[str
                     if name in properties
                 },
             }
+            if "StreamSpecification" in properties:
+                stream = {"StreamEnabled": True, **properties["StreamSpecification"]}
+                definitions[logical_id]["StreamSpecification"] = stream
     return definitions
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from programs.mutants import (
+    access,
     finance,
     ingestion,
     invoices,
@@ -22,4 +23,5 @@ MUTANTS = (
     *organizations.MUTANTS,
     *invoices.MUTANTS,
     *finance.MUTANTS,
+    *access.MUTANTS,
 )

@@ -55,7 +55,9 @@ MUTANTS = (
         "every fetch raises the version, also one that found nothing new",
         DELIVERY,
         "    if not ledger.write(event_record, organization_id, record, fetched, now):",
-        "    if record is not None and is_reflected(record, fetched):\n"
+        "    from billing.settings import grace_period\n"
+        "    from billing.webhooks.decision import is_reflected\n"
+        "    if record is not None and is_reflected(record, fetched, now, grace_period()):\n"
         '        return _Refreshed(_record(event, "processed", organization_id), is_finished=True)\n'
         "    if not ledger.write(event_record, organization_id, record, fetched, now):",
         f"{RACES} -k left_again",
@@ -147,7 +149,7 @@ MUTANTS = (
     Mutant(
         "Stripe is asked once more when a customer was linked",
         LINKER,
-        "    if fetched is not None and not is_reflected(record, fetched):\n        # The loop",
+        "    if fetched is not None and not is_reflected(record, fetched, now, grace_period()):\n        # The loop",
         "    if False:\n        # The loop",
         f"{LINKING} -k before_its_customer_is_known",
     ),

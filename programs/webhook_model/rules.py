@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from billing.webhooks.choice import Fetched, Found, StoredSubscription, choose, claimed_customers, is_conflict
@@ -15,6 +15,7 @@ from billing.webhooks.decision import Reading, changes, version_of
 from billing.webhooks.events import Pointer
 from programs.webhook_model.state import Delivery, Run, State, moment
 
+GRACE = timedelta(days=7)
 # What only people read.
 UNSEEN = {"updated_at": None, "created_at": None, "last_event_id": None}
 
@@ -45,7 +46,7 @@ class Rules:
 
     def changes(self, before: StoredSubscription | None, fetched: Fetched, now: datetime) -> dict[str, Any]:
         """Return what storing sets, as the code does."""
-        return changes(as_read(before), fetched, None, now)
+        return changes(as_read(before), fetched, None, now, GRACE)
 
     def looks_again(self) -> bool:
         """Ask Stripe once more after a customer was linked."""

@@ -10,7 +10,7 @@ from billing.stripe_gateway.objects import StripeSubscription
 from billing.webhooks.choice import Found, StoredSubscription, choose
 from billing.webhooks.decision import changes
 from billing.webhooks.events import Pointer
-from programs.webhook_model.rules import UNSEEN, stored
+from programs.webhook_model.rules import GRACE, UNSEEN, stored
 from programs.webhook_model.state import START, TICK, Event, State
 
 FIVE, SIX, NINE = (START.replace(hour=hour) for hour in (5, 6, 9))
@@ -48,7 +48,7 @@ def _linked(state: State) -> State:
     subscriptions = happening(state).subscriptions
     fetched = choose(Found(subscriptions, frozenset({"cus_0"}), START - TICK), None)
     assert fetched is not None
-    values = {**changes(None, fetched, None, START), **UNSEEN, "rearm_from": None}
+    values = {**changes(None, fetched, None, START, GRACE), **UNSEEN, "rearm_from": None}
     record = stored(replace(StoredSubscription("acme"), **values))
     customers = frozenset({("cus_0", "acme")})
     return replace(state, subscriptions=subscriptions, records=(record,), customers=customers)

@@ -23,9 +23,9 @@ from billing.webhooks.decision import (
     leaves_a_link,
     version_of,
 )
-from programs.webhook_model.rules import Rules, as_read, recorded
+from programs.webhook_model.rules import GRACE, Rules, as_read, recorded
 from programs.webhook_model.scenarios import Scenario
-from programs.webhook_model.state import Delivery, Event, Run, State
+from programs.webhook_model.state import Delivery, Event, Run, State, moment
 
 
 class Step(NamedTuple):
@@ -152,7 +152,7 @@ def _looked_again(state: State, delivery: Delivery, rules: Rules) -> State:
     looked = replace(delivery, fetched=fetched)
     record = as_read(delivery.record)
     assert record is not None
-    if fetched is not None and not is_reflected(record, fetched):
+    if fetched is not None and not is_reflected(record, fetched, moment(state.tick), GRACE):
         return _again(rules.written(state, looked, with_event=False) or state, delivery)
     return _with(state, delivery, replace(looked, does="makes refused hours due"))
 

@@ -11,7 +11,7 @@ from billing.clock import hour_of
 from billing.webhooks.choice import Fetched, Found, StoredSubscription
 from billing.webhooks.decision import Reading, is_reflected
 from billing.webhooks.events import Pointer
-from programs.webhook_model.rules import Rules, as_read
+from programs.webhook_model.rules import GRACE, Rules, as_read
 from programs.webhook_model.scenarios import CLAIMED, FORMER, REFUSED, RELINKED, RETURNS, STRANGER, Scenario
 from programs.webhook_model.state import Delivery, Run, State
 
@@ -63,7 +63,7 @@ class KeepsTheVersionWhereNothingIsNew(Rules):
     def changes(self, before: StoredSubscription | None, fetched: Fetched, now: datetime) -> dict[str, Any]:
         values = super().changes(before, fetched, now)
         record = as_read(before)
-        if record is not None and is_reflected(record, fetched):
+        if record is not None and is_reflected(record, fetched, now, GRACE):
             values["version"] = record.version
         return values
 

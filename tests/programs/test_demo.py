@@ -42,6 +42,8 @@ def test_every_line_is_on_a_final_invoice_or_told_and_one_reading_less_is_notice
             "5 readings of the 1st",
             "come again, 0 of their events count",
             "1,586 were counted",
+            "What the product has heard",
+            "access: allowed (active), denied (canceled)",
         ):
             assert incident in output
         assert all(len(line) <= 80 for text in said for line in text.splitlines())

@@ -187,6 +187,13 @@ def test_the_reconciliation_function_works_off_a_message(sam: Sam) -> None:
     assert response == {"batchItemFailures": []}
 
 
+def test_the_function_of_events_puts_them_on_the_bus(sam: Sam, servers: LocalServers) -> None:
+    response = sam.invoke("BillingEventsFunction", EVENTS / "billing_events" / "subscription_past_due.json")
+
+    assert response == {"batchItemFailures": []}
+    assert [event["detail-type"] for event in servers.bus.events] == ["SubscriptionChanged", "AccessChanged"]
+
+
 def test_the_billing_api_answers(sam: Sam) -> None:
     response = sam.invoke("BillingApiFunction", EVENTS / "billing_api" / "get_usage.json")
 

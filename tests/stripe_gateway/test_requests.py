@@ -112,6 +112,7 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "events.list_thin_events": lambda it: events.list_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
     "invoices.retrieve_invoice": lambda it: invoices.retrieve_invoice(it.gateway, it.draft()),
     "invoices.list_invoices": lambda it: list(invoices.list_invoices(it.gateway, it.subscription, NOON)),
+    "invoices.unpaid_since": lambda it: invoices.unpaid_since(it.gateway, it.subscription),
     "invoices.hold_draft": lambda it: invoices.hold_draft(it.gateway, it.draft(), NOON + timedelta(days=40)),
     "meter_events.MeterEvents.create": lambda it: MeterEvents(it.gateway).create(
         "readings", "acme-1", int(NOON.timestamp()), it.customer, 5

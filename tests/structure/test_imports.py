@@ -43,7 +43,16 @@ def test_stripes_objects_are_read_without_the_sdk(module: str) -> None:
     assert not modules_after(f"import {module}") & {"stripe"}
 
 
-@pytest.mark.parametrize("module", ["billing.webhooks.decision", "billing.metering.hour", "billing.metering.plan"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "billing.access.rule",
+        "billing.billing_events.changes",
+        "billing.metering.hour",
+        "billing.metering.plan",
+        "billing.webhooks.decision",
+    ],
+)
 def test_what_decides_imports_values_only(module: str) -> None:
     does_io = {"stripe", "pynamodb", "botocore", "boto3", "aws_lambda_powertools", "http"}
 

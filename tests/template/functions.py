@@ -8,6 +8,7 @@ FUNCTIONS = {
     "UsageMeteringFunction": ("functions/usage_metering/", "app.handler"),
     "UsageMeteringWorkerFunction": ("functions/usage_metering/", "app.worker"),
     "UsageReconciliationFunction": ("functions/usage_reconciliation/", "app.handler"),
+    "BillingEventsFunction": ("functions/billing_events/", "app.handler"),
     "BillingApiFunction": ("functions/billing_api/", "app.handler"),
 }
 SERVICES = {
@@ -16,5 +17,6 @@ SERVICES = {
     "UsageMeteringFunction": "metering",
     "UsageMeteringWorkerFunction": "metering",
     "UsageReconciliationFunction": "reconciliation",
+    "BillingEventsFunction": "events",
     "BillingApiFunction": "api",
 }

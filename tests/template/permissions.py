@@ -22,6 +22,9 @@ SEND_USAGE = {
     "PeriodsTable": WRITE_PERIODS,
     "PeriodsTable/index/drafts": {"dynamodb:Query"},
 }
+# What Lambda itself does with a function's role to read a table's stream.
+READ_STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}
+BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/EventBusName"
 
 GRANTED: dict[str, dict[str, set[str]]] = {
     "StripeWebhookFunction": {
@@ -58,6 +61,16 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "UsageTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
         "PeriodsTable": WRITE_PERIODS,
         "ReconciliationQueue": {"sqs:SendMessage", *CONSUME},
+        "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
+    },
+    "BillingEventsFunction": {
+        "SubscriptionsTable/stream/*": READ_STREAM,
+        "PeriodsTable/stream/*": READ_STREAM,
+        "UsageTable/stream/*": READ_STREAM,
+        BUS: {"events:PutEvents"},
+        "SubscriptionsTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "SubscriptionsTable/index/access_ends": {"dynamodb:Query"},
+        "BillingEventsDeadLetterQueue": {"sqs:SendMessage"},
         "AsyncFailureDeadLetterQueue": {"sqs:SendMessage"},
     },
     "BillingApiFunction": {

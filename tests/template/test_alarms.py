@@ -15,7 +15,7 @@ from tests.template.watched import alarms, text, watched_by_alarms
 
 PAGES = {
     f"docs/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8")
-    for name in ("runbook.md", "invoices.md", "ingestion.md")
+    for name in ("runbook.md", "invoices.md", "ingestion.md", "events.md")
 }
 """Where the sections about alarms stand, and what these pages say."""
 
@@ -31,6 +31,7 @@ def test_every_function_s_errors_and_throttles_have_an_alarm(function: str, metr
 @pytest.mark.parametrize(
     "metric",
     [
+        "changes_damaged",
         "comparisons_failed",
         "customer_conflict",
         "deliveries_failed",

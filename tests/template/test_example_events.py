@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from billing import clock
+from billing.billing_events import bus as bus_module
 from programs.local.cloudformation import read_template
 from programs.local.servers import (
     DYNAMODB_PORT,
@@ -26,6 +27,7 @@ from programs.local.stack import Stack, TimeLimit
 from programs.local.usage_message import usage_message
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
+from tests.support.event_bus import TestBus
 from tests.support.stripe_shapes import problems_of_event
 
 OUTCOMES = {
@@ -51,11 +53,14 @@ OUTCOMES = {
     "v1_customer_subscription_updated": "processed",
 }
 API_STATUSES = {
+    "get_access": 200,
     "get_subscription": 200,
+    "get_thresholds": 200,
     "get_usage": 200,
     "list_invoices": 200,
     "open_checkout_session": 201,
     "open_portal_session": 201,
+    "set_thresholds": 200,
 }
 # What each counts of the meters, one after the other; `rejected` has an event that does not count.
 USAGE = {
@@ -90,6 +95,7 @@ def test_every_event_file_is_used_here() -> None:
         | {f"usage_ingestion/{name}" for name in USAGE}
         | {"usage_metering/scheduled", "usage_metering/organization", "usage_metering/shard_message"}
         | {"usage_reconciliation/scheduled", "usage_reconciliation/meter_message"}
+        | {"billing_events/subscription_past_due", "billing_events/scheduled"}
         | {"local-env"}
     )
 
@@ -159,6 +165,21 @@ def test_reconciliation_compares(local: Stack, name: str) -> None:
 
     assert response.get("batchItemFailures", []) == []
     assert response.get("drift_events", 0) == 0
+
+
+def test_a_stream_s_record_is_told(local: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = TestBus()
+    monkeypatch.setattr(bus_module, "events_client", lambda: bus)
+
+    response = local.events_app.handler(read("billing_events", "subscription_past_due"), TimeLimit())
+
+    assert response == {"batchItemFailures": []}
+    assert bus.types("org-local") == ["SubscriptionChanged", "AccessChanged"]
+    assert bus.told("org-local", "AccessChanged")[0]["after"]["until"] == "2026-12-01T08:00:07Z"
+
+
+def test_the_schedule_finds_no_access_that_has_ended(local: Stack) -> None:
+    assert local.events_app.handler(read("billing_events", "scheduled"), TimeLimit()) == {"accesses_ended": 0}
 
 
 @pytest.mark.parametrize("name", API_STATUSES)

@@ -21,12 +21,16 @@ def _queues_that_receive_failures() -> set[str]:
         queues.add(referred(config["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]))
     for schedule in template.of_type("AWS::Scheduler::Schedule").values():
         queues.add(referred(schedule["Properties"]["Target"]["DeadLetterConfig"]["Arn"]))
+    for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values():
+        if "DestinationConfig" in mapping["Properties"]:
+            queues.add(referred(mapping["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]))
     return queues
 
 
 def test_failures_end_in_the_five_queues() -> None:
     assert _queues_that_receive_failures() == {
         "AsyncFailureDeadLetterQueue",
+        "BillingEventsDeadLetterQueue",
         "ReconciliationDeadLetterQueue",
         "SchedulerDeadLetterQueue",
         "UsageDeadLetterQueue",
@@ -56,7 +60,9 @@ def test_every_work_queue_gives_up_into_a_queue_of_its_own_kind(queue: str) -> N
     assert properties.get("FifoQueue") == dead_letters.get("FifoQueue")
 
 
-@pytest.mark.parametrize("schedule", ["UsageMeteringFunctionHourly", "UsageReconciliationFunctionDaily"])
+@pytest.mark.parametrize(
+    "schedule", ["UsageMeteringFunctionHourly", "UsageReconciliationFunctionDaily", "BillingEventsFunctionAccessEnds"]
+)
 def test_a_schedule_says_when_it_was_meant_and_never_collides_with_another_stack_s(schedule: str) -> None:
     properties = expand().properties(schedule)
 

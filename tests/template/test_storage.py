@@ -22,7 +22,10 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
     "PeriodsTable": [("organization_id", "S", "HASH"), ("period", "S", "RANGE")],
 }
 INDEXES: dict[str, dict[str, list[tuple[str, str, str]]]] = {
-    "SubscriptionsTable": {"by_customer": [("stripe_customer_id", "S", "HASH")]},
+    "SubscriptionsTable": {
+        "by_customer": [("stripe_customer_id", "S", "HASH")],
+        "access_ends": [("access", "S", "HASH"), ("access_until", "S", "RANGE")],
+    },
     "CustomersTable": {},
     "StripeEventsTable": {},
     "UsageEventsTable": {},
@@ -109,7 +112,41 @@ def test_every_queue_is_encrypted(queue: str) -> None:
     assert expand().properties(queue)["SqsManagedSseEnabled"] is True
 
 
-@pytest.mark.parametrize("mapping", expand(MeteringWorkers="2").of_type("AWS::Lambda::EventSourceMapping"))
+def mappings(source: str) -> list[str]:
+    """Return the event sources that are queues, or streams."""
+    template = expand(MeteringWorkers="2")
+    return [
+        name
+        for name, mapping in template.of_type("AWS::Lambda::EventSourceMapping").items()
+        if template.resources[referred(mapping["Properties"]["EventSourceArn"])]["Type"] == source
+    ]
+
+
+@pytest.mark.parametrize("mapping", mappings("AWS::DynamoDB::Table"))
+def test_a_stream_is_told_from_its_first_record_on_and_given_up_long_before_it_forgets(mapping: str) -> None:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+    source = expand().properties(mapping)
+    table = expand().properties(referred(source["EventSourceArn"]))
+
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    assert (source["FunctionResponseTypes"], source["BisectBatchOnFunctionError"]) == (
+        ["ReportBatchItemFailures"],
+        True,
+    )
+    assert 3600 <= source["MaximumRecordAgeInSeconds"] <= 12 * 3600
+    assert "MaximumRetryAttempts" not in source, "as often as it takes, in that time"
+    assert referred(source["DestinationConfig"]["OnFailure"]["Destination"]) == "BillingEventsDeadLetterQueue"
+
+
+def test_the_streams_are_those_of_what_a_product_hears_of() -> None:
+    tables = {referred(expand().properties(name)["EventSourceArn"]) for name in mappings("AWS::DynamoDB::Table")}
+    streamed = {name for name in TABLES if "StreamSpecification" in expand().properties(name)}
+
+    assert tables == streamed == {"SubscriptionsTable", "PeriodsTable", "UsageTable"}
+
+
+@pytest.mark.parametrize("mapping", mappings("AWS::SQS::Queue"))
 def test_a_queue_hides_messages_six_times_as_long_as_its_function_may_run(mapping: str) -> None:
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-queueconfig
     template = expand(MeteringWorkers="2")

@@ -17,7 +17,7 @@ NAMESPACE = "SensorBilling/${AWS::StackName}"
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
 AWS_METRICS = {
-    "AWS/Lambda": ({"Errors", "Throttles", "Duration", "Invocations"}, [{"FunctionName"}]),
+    "AWS/Lambda": ({"Errors", "Throttles", "Duration", "Invocations", "IteratorAge"}, [{"FunctionName"}]),
     "AWS/SQS": ({"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}, [{"QueueName"}]),
     "AWS/ApiGateway": (
         {"4xx", "5xx", "Count", "Latency", "IntegrationLatency"},

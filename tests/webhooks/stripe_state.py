@@ -10,6 +10,7 @@ from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.stack import Stack
 from stripe_simulator import Delivery
+from tests.support.access_reference import assert_access
 
 ENDED = ("canceled", "incomplete_expired")
 
@@ -54,6 +55,7 @@ def assert_follows_stripe(stack: Stack, organization_id: str, context: object = 
         "price_ids": sorted(item["price"]["id"] for item in items),
     }, context
     assert record.rearm_from is None, context
+    assert_access(stack, theirs, context)
     return record
 
 

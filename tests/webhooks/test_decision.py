@@ -22,7 +22,7 @@ from billing.webhooks.decision import (
     leaves_a_link,
 )
 from billing.webhooks.events import StripeEvent
-from tests.webhooks.values import COVERING, EVENT, HOUR, LINKING, NOON, POINTER, STORED, fetched, subscription
+from tests.webhooks.values import COVERING, EVENT, GRACE, HOUR, LINKING, NOON, POINTER, STORED, fetched, subscription
 
 
 def step(
@@ -109,7 +109,7 @@ def test_a_link_is_left_to_finish_when_refused_hours_may_have_become_billable(
 
 
 def test_what_is_as_it_was_is_not_written() -> None:
-    values = changes(STORED, fetched(subscription()), "evt_1", NOON)
+    values = changes(STORED, fetched(subscription()), "evt_1", NOON, GRACE)
 
     assert (values["version"], values["fetched_from"], values["last_event_id"]) == (8, 7, "evt_1")
     assert {"stripe_customer_id", "stripe_subscription_id", "customer_ids", "rearm_from"}.isdisjoint(values)
@@ -118,7 +118,7 @@ def test_what_is_as_it_was_is_not_written() -> None:
 def test_a_second_link_keeps_the_hours_of_one_that_was_not_finished() -> None:
     unfinished = replace(STORED, stripe_subscription_id="sub_0", rearm_from=NOON - 7 * HOUR)
 
-    assert changes(unfinished, fetched(subscription()), "evt_1", NOON)["rearm_from"] == NOON - 7 * HOUR
+    assert changes(unfinished, fetched(subscription()), "evt_1", NOON, GRACE)["rearm_from"] == NOON - 7 * HOUR
 
 
 def test_the_first_link_reaches_back_to_a_subscription_that_no_event_told_of() -> None:
@@ -131,7 +131,7 @@ def test_the_first_link_reaches_back_to_a_subscription_that_no_event_told_of() -
     )
     both = fetched(earlier, subscription())
 
-    assert changes(None, both, "evt_1", NOON)["rearm_from"] == NOON - 7 * HOUR
+    assert changes(None, both, "evt_1", NOON, GRACE)["rearm_from"] == NOON - 7 * HOUR
     hours = [-8, -7, -6, -4, -3, -1, 0]
     covered = [hour for hour in hours if covering(both.metered_subscriptions, NOON + hour * HOUR)]
     assert covered == [-7, -6, -4, 0]

@@ -12,6 +12,7 @@ from billing.webhooks.events import Pointer, StripeEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+GRACE = timedelta(days=7)
 
 READINGS = ("temperature_readings",)
 POINTER = Pointer("sub_1", "cus_1", None)

@@ -62,7 +62,8 @@ class Period:
 
     `carried` is what earlier periods owe and an hour of this one tells Stripe, by that hour; `carried_why` explains it.
     `told` is what differs and is not carried, by a code of `billing.invoices.owed`; `missing` are the `last` meters of
-    which no number was recorded in it, though there was one in the period before.
+    which no number was recorded in it, though there was one in the period before. `reached` are the limits of
+    `billing.thresholds` that it has reached, by meter, with what was counted when that was first seen.
     """
 
     span: BillingPeriod
@@ -80,6 +81,7 @@ class Period:
     carried_why: Sequence[str] = ()
     told: Mapping[str, Totals] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    reached: Mapping[str, Totals] = field(default_factory=dict)
     is_damaged: bool = False
 
     @property

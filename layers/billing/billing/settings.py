@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cache
 from typing import Literal, cast
 
 from billing.errors import ConfigurationError
 
+LONGEST_GRACE_DAYS = 365
 MeterEventTransport = Literal["single", "stream"]
 
 
@@ -110,6 +112,32 @@ def holds_active_sensors() -> bool:
     `HOLD_ACTIVE_SENSORS`, off unless it is `true`.
     """
     return os.environ.get("HOLD_ACTIVE_SENSORS", "") == "true"
+
+
+def grace_period() -> timedelta:
+    """Return how long an organisation whose payment is overdue may go on: `GRACE_DAYS`, 7 where it is empty.
+
+    Raises:
+        ConfigurationError: the variable is no number of days.
+    """
+    text = os.environ.get("GRACE_DAYS") or "7"
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days <= LONGEST_GRACE_DAYS:
+        raise ConfigurationError(f"GRACE_DAYS is {text!r}; set it to a number of days from 0 to {LONGEST_GRACE_DAYS}")
+    return timedelta(days=days)
+
+
+def event_bus_name() -> str:
+    """Return the EventBridge bus on which the product hears of changes: `EVENT_BUS_NAME`, else the account's."""
+    return os.environ.get("EVENT_BUS_NAME") or "default"
+
+
+def stack_name() -> str:
+    """Return what tells this stack's events from those of another on the same bus: `STACK_NAME`."""
+    return os.environ.get("STACK_NAME", "")
 
 
 def runs_under_sam_local() -> bool:

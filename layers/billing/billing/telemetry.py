@@ -72,6 +72,11 @@ METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "hours_repaired": MetricDefinition(_COUNT, "", "hours made due that no run would have sent"),
         "hours_damaged": MetricDefinition(_COUNT, "", "hours with an attribute that cannot be read"),
         "drift_units": MetricDefinition(_COUNT, "", "units by which they differ, added up regardless of sign"),
+        # service: events
+        "events_told": MetricDefinition(_COUNT, "event", "events that the bus took, by type"),
+        "events_not_told": MetricDefinition(_COUNT, "", "events that the bus did not take at that attempt"),
+        "changes_damaged": MetricDefinition(_COUNT, "", "changes of items that could not be read, or not as a whole"),
+        "accesses_ended": MetricDefinition(_COUNT, "", "accesses that have ended without an event of Stripe's"),
         # service: api
         "api_errors": MetricDefinition(_COUNT, "status", "responses of the billing API that are errors"),
     }

@@ -8,6 +8,8 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from billing.access.rule import Reason
+from billing.access.rule import State as AccessState
 from billing.meters import Formula
 from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
 from billing.periods import State as PeriodState
@@ -95,6 +97,33 @@ class SubscriptionResponse(_Stored):
     cancel_at_period_end: Annotated[bool, BeforeValidator(bool)]
     ended_at: datetime | None
     fetched_at: datetime | None
+
+
+class AccessResponse(_Stored):
+    """Whether the organisation may use the service now, why, since when and until when; null where that is not known.
+
+    `grace`: it may, and should be told what is wrong.
+    """
+
+    organization_id: str
+    may_use: bool
+    access: AccessState
+    reason: Reason
+    since: datetime | None
+    until: datetime | None
+
+
+class ThresholdsRequest(_Body):
+    """The limits of an organisation, by the event name of a meter, each a number a billing period: all that it has."""
+
+    thresholds: dict[str, list[int]]
+
+
+class ThresholdsResponse(BaseModel):
+    """The limits of an organisation, in order."""
+
+    organization_id: str
+    thresholds: dict[str, list[int]]
 
 
 class UsagePeriodResponse(_Stored):

@@ -12,11 +12,13 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel
 
+from billing.access.reading import may_use
 from billing.api.authorization import authorize
 from billing.api.invoice_models import HourCursor, InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
 from billing.api.invoices import list_invoices, read_invoice
 from billing.api.models import (
     TIME,
+    AccessResponse,
     CheckoutRequest,
     CheckoutSessionResponse,
     IdempotencyKey,
@@ -25,6 +27,8 @@ from billing.api.models import (
     PortalSessionResponse,
     Problem,
     SubscriptionResponse,
+    ThresholdsRequest,
+    ThresholdsResponse,
     UsageHourResponse,
     UsageResponse,
     UsageTotalResponse,
@@ -34,6 +38,7 @@ from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.telemetry import described, logger
+from billing.thresholds.keeping import replace_thresholds, thresholds_of
 from billing.usage.reading import totals, usage_between
 
 
@@ -158,6 +163,52 @@ def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
     if record is None or not record.stripe_subscription_id:
         raise NotSubscribedError("The organisation has no subscription")
     return SubscriptionResponse.model_validate(record)
+
+
+@app.get(
+    "/organizations/<organization_id>/access",
+    operation_id="getAccess",
+    summary="Read whether the organisation may use the service",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, AccessResponse, "Its access now", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_access(organization_id: OrganizationId) -> AccessResponse:
+    """Read who may use the service: an organisation without a subscription, or that nobody knows, is denied."""
+    access = may_use(organization_id)
+    return AccessResponse(
+        organization_id=organization_id,
+        may_use=bool(access),
+        access=access.state,
+        reason=access.reason,
+        since=access.since,
+        until=access.until,
+    )
+
+
+@app.get(
+    "/organizations/<organization_id>/thresholds",
+    operation_id="getThresholds",
+    summary="Read the limits of the organisation's usage",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, ThresholdsResponse, "The limits", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_thresholds(organization_id: OrganizationId) -> ThresholdsResponse:
+    """Read the limits; none is an answer too."""
+    return ThresholdsResponse(organization_id=organization_id, thresholds=thresholds_of(organization_id))
+
+
+@app.put(
+    "/organizations/<organization_id>/thresholds",
+    operation_id="setThresholds",
+    summary="Set the limits of the organisation's usage",
+    description="They replace all that it has. The product hears of each that a billing period reaches.",
+    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+    responses=_responses(200, ThresholdsResponse, "The limits as they are now", *_POST_PROBLEMS),
+)
+def set_thresholds(organization_id: OrganizationId, body: ThresholdsRequest) -> ThresholdsResponse:
+    """Replace the limits."""
+    limits = replace_thresholds(organization_id, body.thresholds)
+    return ThresholdsResponse(organization_id=organization_id, thresholds=limits)
 
 
 @app.get(

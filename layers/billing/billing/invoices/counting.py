@@ -19,12 +19,13 @@ MOST_LATE_HOURS = 20
 class PeriodCount:
     """What a period's hours count, by meter; the attributes are those of `billing.periods.Period`.
 
-    `due` are the hours that a run has yet to send.
+    `due` are the hours that a run has yet to send; `highest` the highest numbers of `last` meters.
     """
 
     counted: dict[str, int] = field(default_factory=dict)
     in_first_hour: dict[str, int] = field(default_factory=dict)
     in_last_hour: dict[str, int] = field(default_factory=dict)
+    highest: dict[str, int] = field(default_factory=dict)
     late_hours: list[str] = field(default_factory=list)
     due: list[str] = field(default_factory=list)
 
@@ -56,6 +57,8 @@ def count_period(
                 _add(result.in_last_hour, name, number)
                 continue
             _add(result.counted, name, number)
+            if name in LAST_METERS:
+                result.highest[name] = max(number, result.highest.get(name, number))
             if begins_within and hour.start == span.first_hour:
                 _add(result.in_first_hour, name, number)
             elif name in LAST_METERS:

@@ -99,6 +99,6 @@ def _attributes(organization_id: str, period: Period) -> dict[str, Any]:
         **{name: list(getattr(period, name)) for name in ("meters", "late_hours", "carried_why", "missing")},
         **{
             name: dict(getattr(period, name))
-            for name in ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
+            for name in ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told", "reached")
         },
     }

@@ -28,6 +28,7 @@ LINK_ATTRIBUTES = (
     "started_at",
     "ended_at",
     "metered_subscriptions",
+    "thresholds",
     "version",
 )
 
@@ -138,7 +139,12 @@ def _link(item: Mapping[str, Any]) -> Link:
         subscriptions = from_text(item["metered_subscriptions"]["S"])
     else:
         subscriptions = _only_subscription(item, customer_id)
-    return Link(customer_id, subscriptions, version=int(item["version"]["N"]) if "version" in item else None)
+    return Link(
+        customer_id,
+        subscriptions,
+        version=int(item["version"]["N"]) if "version" in item else None,
+        thresholds=item.get("thresholds", {}).get("S", ""),
+    )
 
 
 def _only_subscription(item: Mapping[str, Any], customer_id: str | None) -> tuple[MeteredSubscription, ...]:

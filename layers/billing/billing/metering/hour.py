@@ -52,11 +52,13 @@ class Link:
     """What ties an organisation to Stripe, as its record had it; `version` is None where nothing wrote it yet.
 
     `subscriptions` are those that sell our meters, or sold them of late; the one that is followed comes first.
+    `thresholds` are its limits (`billing.thresholds`), as the record has them.
     """
 
     customer_id: str | None
     subscriptions: tuple[MeteredSubscription, ...]
     version: int | None
+    thresholds: str = ""
 
 
 @dataclass(frozen=True, slots=True)

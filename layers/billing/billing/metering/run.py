@@ -15,6 +15,7 @@ from billing.errors import BillingError, RefusedError, UnavailableError
 from billing.invoices.closing import take_late
 from billing.metering import due, writes
 from billing.metering.hour import Declaration, Key, Late, Link, MeterEvent, Refusal, UsageHour
+from billing.metering.limits import note_limits
 from billing.metering.newest import send_newest_again
 from billing.metering.outgoing import Outgoing, in_rounds
 from billing.metering.plan import UNLINKED, meter_events, plan
@@ -120,6 +121,8 @@ class Run:
         """
         try:
             hours, links = self._read(keys)
+            for key, error in note_limits(hours, links, self.now()):
+                self._fail("Limits cannot be looked at; the hours are sent", key, error)
             self._declare_or_refuse(hours, links)
         except Exception as error:
             if not is_transient(error) and len(keys) > 1:

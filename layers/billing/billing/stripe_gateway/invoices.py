@@ -17,6 +17,8 @@ from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.meters import event_names_of
 from billing.stripe_gateway.objects import id_of
 
+UNPAID_STATUSES = ("open", "uncollectible")
+
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
@@ -70,6 +72,25 @@ def list_invoices(gateway: StripeGateway, subscription_id: str, created_since: d
     params = {"subscription": subscription_id, "limit": 100, "created": {"gte": int(created_since.timestamp())}}
     for item in gateway.pages("/v1/invoices", params):
         yield _read(gateway, item)
+
+
+def unpaid_since(gateway: StripeGateway, subscription_id: str) -> datetime | None:
+    """Return since when a subscription's payment is overdue; None where none of its newest invoices is unpaid.
+
+    That is when the first of them became due that nobody has paid since: at its `due_date`, else when it was final. One
+    that was paid after an older one that was not has made the subscription active again, and begins anew. A draft is
+    not due yet, and a voided one never.
+    https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
+    """
+    since = None
+    # The newest come first.
+    for item in gateway.pages("/v1/invoices", {"subscription": subscription_id, "limit": 12}):
+        if item["status"] == "paid":
+            break
+        due = item.get("due_date") or item["status_transitions"]["finalized_at"]
+        if item["status"] in UNPAID_STATUSES and due:
+            since = from_unix(due)
+    return since
 
 
 def hold_draft(gateway: StripeGateway, invoice_id: str, until: datetime) -> StripeInvoice:

@@ -16,7 +16,8 @@ class StripeSubscription:
     """A subscription as Stripe has it now.
 
     `meters` are the event names of our meters that it sells, in order; the period is that of the item which sells one
-    of them and ends first, for items may have different periods.
+    of them and ends first, for items may have different periods. `past_due_since` is None where it is not past due, or
+    none of its invoices is unpaid: of a subscription itself Stripe does not say it.
     """
 
     subscription_id: str
@@ -33,6 +34,7 @@ class StripeSubscription:
     meters: tuple[str, ...] = ()
     cancel_at: datetime | None = None
     trial_end: datetime | None = None
+    past_due_since: datetime | None = None
 
     @property
     def is_living(self) -> bool:

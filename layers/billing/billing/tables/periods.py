@@ -108,6 +108,7 @@ class PeriodRecord(Table):
     carried_why = ListAttribute(of=UnicodeAttribute, null=True)
     told = TotalsByNameAttribute(null=True)
     missing = ListAttribute(of=UnicodeAttribute, null=True)
+    reached = TotalsByNameAttribute(null=True)
     version = NumberAttribute(null=True)
     updated_at = TimeAttribute(null=True)
 
@@ -142,7 +143,7 @@ def stored(record: PeriodRecord) -> Period:
     is_whole = None not in (record.stripe_subscription_id, record.stripe_customer_id, record.starts_at, record.state)
     state = record.state if record.state in get_args(State) else "open"
     last_hour_is = record.last_hour_is if record.last_hour_is in get_args(LastHour) else ""
-    names = ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told")
+    names = ("invoices", "counted", "in_first_hour", "in_last_hour", "carried", "told", "reached")
     totals: dict[str, Any] = {name: values.get(name) or {} for name in names}
     lists = ("meters", "late_hours", "carried_why", "missing")
     texts: dict[str, Any] = {name: tuple(values.get(name) or ()) for name in lists}

@@ -36,6 +36,19 @@ class ByCustomerIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
     stripe_customer_id = UnicodeAttribute(hash_key=True)
 
 
+class AccessEndsIndex(GlobalSecondaryIndex["SubscriptionRecord"]):
+    """The organisations whose access ends at a known time, by what it is now; few have such a time."""
+
+    class Meta:
+        """Name the index as template.yaml does."""
+
+        index_name = "access_ends"
+        projection = KeysOnlyProjection()
+
+    access = UnicodeAttribute(hash_key=True)
+    access_until = TimeAttribute(range_key=True)
+
+
 class MeteredSubscriptionsAttribute(Attribute[Sequence[MeteredSubscription]]):
     """Subscriptions that sell usage, the one that is followed first."""
 
@@ -73,12 +86,13 @@ class SubscriptionRecord(Table):
     """One organisation's subscription.
 
     `metered_subscriptions` are all that sell our meters, or sold them in the past 35 days: from them metering knows to
-    whom an hour is billed. `version` counts the writes that came from Stripe. `customer_ids` are all customers the
-    organisation has had here, so that a subscription of an earlier one is still seen; `customers_claimed` is there
-    where each of them has its item in CustomersTable, as in all records but those from before that table. `rearm_from`
-    is there between the write that made a customer or subscription known and the moment the refused hours since then
-    have become due again. `fetched_from` is the version that was there when the last fetch began; `refreshing_since`
-    (Unix seconds) is there while one goes on.
+    whom an hour is billed. `version` counts the writes that Stripe or time made necessary. `access`, `access_reason`
+    and `access_until` are who may use the service by it (`billing.access`); whoever asks computes it anew.
+    `customer_ids` are all customers the organisation has had here, so that a subscription of an earlier one is still
+    seen; `customers_claimed` is there where each of them has its item in CustomersTable, as in all records but those
+    from before that table. `rearm_from` is there between the write that made a customer or subscription known and the
+    moment the refused hours since then have become due again. `fetched_from` is the version that was there when the
+    last fetch began; `refreshing_since` (Unix seconds) is there while one goes on.
     """
 
     class Meta:
@@ -96,6 +110,8 @@ class SubscriptionRecord(Table):
     current_period_end = TimeAttribute(null=True)
     cancel_at = TimeAttribute(null=True)
     cancel_at_period_end = BooleanAttribute(null=True)
+    trial_end = TimeAttribute(null=True)
+    past_due_since = TimeAttribute(null=True)
     started_at = TimeAttribute(null=True)
     ended_at = TimeAttribute(null=True)
     price_ids = ListAttribute(of=UnicodeAttribute, null=True)
@@ -108,10 +124,15 @@ class SubscriptionRecord(Table):
     version = VersionAttribute(null=True)
     last_event_id = UnicodeAttribute(null=True)
     rearm_from = TimeAttribute(null=True)
+    access = UnicodeAttribute(null=True)
+    access_reason = UnicodeAttribute(null=True)
+    access_until = TimeAttribute(null=True)
+    thresholds = UnicodeAttribute(null=True)
     created_at = TimeAttribute(null=True)
     updated_at = TimeAttribute(null=True)
 
     by_customer = ByCustomerIndex()
+    access_ends = AccessEndsIndex()
 
     @classmethod
     def of(cls, organization_id: str, *, consistent: bool = False) -> SubscriptionRecord | None:
@@ -150,6 +171,34 @@ def subscriptions_in_segment(segment: int | None, *, after: str | None = None) -
         consistent_read=True,
         last_evaluated_key=None if after is None else {"organization_id": {"S": after}},
     )
+
+
+def access_ended(state: str, by: datetime) -> list[str]:
+    """Return the organisations that were in this state of access until a moment that has passed; no others are read."""
+    has_passed = SubscriptionRecord.access_until <= by
+    return [record.organization_id for record in SubscriptionRecord.access_ends.query(state, has_passed)]
+
+
+def set_thresholds(organization_id: str, text: str | None) -> bool:
+    """Write an organisation's limits (`billing.thresholds`), or (None) remove them; False where it has no record."""
+    attribute = SubscriptionRecord.thresholds
+    action = attribute.remove() if text is None else attribute.set(text)
+    return SubscriptionRecord(organization_id).update_if([action], SubscriptionRecord.organization_id.exists())
+
+
+def set_access(record: SubscriptionRecord, state: str, reason: str, until: datetime | None, now: datetime) -> bool:
+    """Write an access into a record; False where somebody has written it since it was read.
+
+    The version is raised: whoever has read the record before this has compared with what is not there any more.
+    """
+    actions = [
+        SubscriptionRecord.access.set(state),
+        SubscriptionRecord.access_reason.set(reason),
+        SubscriptionRecord.access_until.remove() if until is None else SubscriptionRecord.access_until.set(until),
+        SubscriptionRecord.version.set(int(record.version or 0) + 1),
+        SubscriptionRecord.updated_at.set(now),
+    ]
+    return SubscriptionRecord(record.organization_id).update_if(actions, is_at_version(record.version))
 
 
 def forget_rearming(organization_id: str, rearm_from: datetime, version: float | None) -> None:

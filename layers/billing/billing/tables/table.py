@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _first_use = Lock()
+# The attribute of any item by which somebody asks its stream to tell anew what the item is (`operate tell`).
+TELL_AGAIN = "tell_again"
 
 
 @cache

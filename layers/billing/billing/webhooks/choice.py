@@ -30,6 +30,8 @@ class StoredSubscription:
     current_period_end: datetime | None = None
     cancel_at: datetime | None = None
     cancel_at_period_end: bool | None = None
+    trial_end: datetime | None = None
+    past_due_since: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     price_ids: Collection[str] | None = None
@@ -42,6 +44,9 @@ class StoredSubscription:
     version: float | None = None
     last_event_id: str | None = None
     rearm_from: datetime | None = None
+    access: str | None = None
+    access_reason: str | None = None
+    access_until: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     is_damaged: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from billing.access.rule import access_at, facts_of
 from billing.clock import from_unix, hour_of
 from billing.webhooks.choice import Fetched, StoredSubscription
 from billing.webhooks.events import Pointer, StripeEvent
@@ -132,20 +133,23 @@ def leaves_a_link(before: StoredSubscription | None, fetched: Fetched) -> bool:
     return links_anew(before, fetched) or (before is not None and before.rearm_from is not None)
 
 
-def is_reflected(before: StoredSubscription, fetched: Fetched) -> bool:
-    """Say whether the record already holds what was fetched."""
-    return all(getattr(before, name) == value for name, value in _attributes(fetched).items())
+def is_reflected(before: StoredSubscription, fetched: Fetched, now: datetime, grace: timedelta) -> bool:
+    """Say whether the record already holds what was fetched, and who may use the service by it."""
+    return all(getattr(before, name) == value for name, value in _attributes(fetched, now, grace).items())
 
 
-def changes(before: StoredSubscription | None, fetched: Fetched, event_id: str | None, now: datetime) -> dict[str, Any]:
+def changes(
+    before: StoredSubscription | None, fetched: Fetched, event_id: str | None, now: datetime, grace: timedelta
+) -> dict[str, Any]:
     """Return the attributes that storing what was fetched sets, or (None) removes.
 
     The write needs that nobody has written since `before`: so what is as it was before need not be written.
     """
     as_it_was = None if before is not None and before.is_damaged else before
-    unchanged = {name for name, value in _attributes(fetched).items() if as_it_was and getattr(before, name) == value}
+    attributes = _attributes(fetched, now, grace)
+    unchanged = {name for name, value in attributes.items() if as_it_was and getattr(before, name) == value}
     values: dict[str, Any] = {
-        **{name: value for name, value in _attributes(fetched).items() if name not in unchanged},
+        **{name: value for name, value in attributes.items() if name not in unchanged},
         "fetched_at": fetched.fetched_at,
         "fetched_from": version_of(before),
         "refreshing_since": None,
@@ -167,7 +171,13 @@ def _rearm_from(before: StoredSubscription | None, fetched: Fetched) -> datetime
     return since if before is None or before.rearm_from is None else min(since, before.rearm_from)
 
 
-def _attributes(fetched: Fetched) -> dict[str, Any]:
+def _attributes(fetched: Fetched, now: datetime, grace: timedelta) -> dict[str, Any]:
+    attributes = _attributes_at_stripe(fetched)
+    access = access_at(facts_of(attributes), now, grace)
+    return attributes | {"access": access.state, "access_reason": access.reason, "access_until": access.until}
+
+
+def _attributes_at_stripe(fetched: Fetched) -> dict[str, Any]:
     subscription = fetched.subscription
     return {
         "stripe_customer_id": subscription.customer_id,
@@ -177,6 +187,8 @@ def _attributes(fetched: Fetched) -> dict[str, Any]:
         "current_period_end": subscription.current_period_end,
         "cancel_at": subscription.cancel_at,
         "cancel_at_period_end": subscription.cancel_at_period_end,
+        "trial_end": subscription.trial_end,
+        "past_due_since": subscription.past_due_since,
         "started_at": subscription.started_at,
         "ended_at": subscription.ended_at,
         "price_ids": list(subscription.price_ids),

@@ -20,7 +20,8 @@ _SUBSCRIPTION_CHANGES = tuple(
 _INVOICE_OUTCOMES = ("invoice.paid", "invoice.payment_failed")
 INVOICE_CREATED = "invoice.created"
 # What an invoice's lines bill, and whether they still change; the outcomes of a payment change neither.
-INVOICE_CHANGES = (INVOICE_CREATED, "invoice.finalized", "invoice.voided")
+INVOICE_VOIDED = "invoice.voided"
+INVOICE_CHANGES = (INVOICE_CREATED, "invoice.finalized", INVOICE_VOIDED)
 METER_ERROR_REPORT = "v1.billing.meter.error_report_triggered"
 NO_METER_FOUND = "v1.billing.meter.no_meter_found"
 # What Stripe's two destinations are to deliver: exactly what is handled here.

@@ -15,8 +15,8 @@ from billing.metering_requests import request_run
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.invoices import StripeInvoice, retrieve_invoice
 from billing.tables.periods import period_key
-from billing.tables.subscriptions import subscriptions_of
-from billing.webhooks.events import INVOICE_CREATED, StripeEvent, unix_seconds
+from billing.tables.subscriptions import SubscriptionRecord, subscriptions_of
+from billing.webhooks.events import INVOICE_CREATED, INVOICE_VOIDED, StripeEvent, unix_seconds
 from billing.webhooks.linking import refresh_organization
 
 # The invoice of a new subscription is final at once, and bills no usage.
@@ -29,6 +29,9 @@ def process_invoice(event: StripeEvent, organization_id: str, subscription_id: s
     Everything here can be done twice, and late: what counts is the invoice that Stripe has now. It is fetched, or
     changed, with one call.
     """
+    if event.event_type == INVOICE_VOIDED and _is_past_due(organization_id):
+        # Nobody owes it any more, so that the payment may be overdue since later: no event of the subscription says so.
+        refresh_organization(gateway, organization_id, ())
     subscription = _remembered(organization_id, subscription_id)
     if event.subject.get("billing_reason") == FIRST_INVOICE or subscription is None:
         return False
@@ -46,6 +49,11 @@ def process_invoice(event: StripeEvent, organization_id: str, subscription_id: s
     if due:
         request_run(organization_id)
     return True
+
+
+def _is_past_due(organization_id: str) -> bool:
+    record = SubscriptionRecord.of(organization_id, consistent=True)
+    return record is not None and record.status == "past_due"
 
 
 def _remembered(organization_id: str, subscription_id: str) -> MeteredSubscription | None:

@@ -11,6 +11,7 @@ from pynamodb.exceptions import TransactWriteError, UpdateError
 from pynamodb.transactions import TransactWrite
 
 from billing.errors import UnavailableError
+from billing.settings import grace_period
 from billing.tables.customers import claim_customers
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord, is_at_version
@@ -113,7 +114,7 @@ def write(
     an event the rest is written.
     """
     event_id = None if event_record is None else event_record.event_id
-    values = changes(before, fetched, event_id, now)
+    values = changes(before, fetched, event_id, now, grace_period())
     is_first_delivery = StripeEventRecord.event_id.does_not_exist()  # else the event has had its effect
     try:
         with TransactWrite(connection=connection()) as transaction:

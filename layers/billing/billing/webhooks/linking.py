@@ -11,6 +11,7 @@ from billing import clock
 from billing.errors import ContentionError
 from billing.metered_subscriptions import covering
 from billing.metering.plan import UNLINKED
+from billing.settings import grace_period
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_limits import OLDEST_USAGE
 from billing.tables.subscriptions import forget_rearming
@@ -45,11 +46,12 @@ def finish_linking(record: StoredSubscription, gateway: StripeGateway) -> None:
     if record.rearm_from is None:
         return
     fetched = choose(find(gateway, record.organization_id, None, record), record)
-    if fetched is not None and not is_reflected(record, fetched):
+    now = clock.utc_now()
+    if fetched is not None and not is_reflected(record, fetched, now, grace_period()):
         # The loop reads the record again, and finds `rearm_from` still there.
-        ledger.write(None, record.organization_id, record, fetched, clock.utc_now())
+        ledger.write(None, record.organization_id, record, fetched, now)
         return
-    since = max(record.rearm_from, clock.hour_of(clock.utc_now() - OLDEST_USAGE))
+    since = max(record.rearm_from, clock.hour_of(now - OLDEST_USAGE))
     for hour in refused_hours(record.organization_id, since):
         if fetched is not None and _is_billable_now(hour, fetched):
             make_refused_due(hour)
@@ -92,9 +94,10 @@ def refresh_organization(gateway: StripeGateway, organization_id: str, customer_
         fetched = choose(find(gateway, organization_id, None, record, customer_ids), record)
         if fetched is None:
             return "not_subscribed"
-        if record is not None and is_reflected(record, fetched):
+        now = clock.utc_now()
+        if record is not None and is_reflected(record, fetched, now, grace_period()):
             return "changed" if has_changed else "unchanged"
-        if ledger.write(None, organization_id, record, fetched, clock.utc_now()):
+        if ledger.write(None, organization_id, record, fetched, now):
             has_changed = True
             tell_of_double_billing(organization_id, fetched)
         else:

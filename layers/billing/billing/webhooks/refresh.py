@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
+from dataclasses import replace
 
 from billing import clock
 from billing.stripe_gateway.calls import StripeGateway
+from billing.stripe_gateway.invoices import unpaid_since
 from billing.stripe_gateway.objects import StripeSubscription
 from billing.stripe_gateway.subscriptions import list_subscriptions, retrieve_subscription
 from billing.tables.customers import is_anothers
@@ -41,7 +43,14 @@ def find(
         if subscription.organization_id in (None, organization_id) or subscription.subscription_id in own_ids
         if subscription.customer_id in customer_ids or not is_anothers(subscription.customer_id, organization_id)
     ]
-    return Found(own_subscriptions, customer_ids, fetched_at)
+    return Found([_dated(gateway, each) for each in own_subscriptions], customer_ids, fetched_at)
+
+
+def _dated(gateway: StripeGateway, subscription: StripeSubscription) -> StripeSubscription:
+    """Return a subscription with the moment since which it is past due: one call more, of those that are."""
+    if subscription.status != "past_due" or not subscription.meters:
+        return subscription
+    return replace(subscription, past_due_since=unpaid_since(gateway, subscription.subscription_id))
 
 
 def _known_ids(pointer: Pointer | None, record: StoredSubscription | None) -> tuple[set[str], set[str]]:
