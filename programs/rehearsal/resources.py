@@ -115,8 +115,9 @@ class LocalTable(StandIn):
 
     def get_cfn_attribute(self, attribute: str) -> str:
         table: Any = client_for(self.endpoint).describe_table(TableName=self.physical_resource_id)["Table"]
-        value: str = table["TableArn" if attribute == "Arn" else "LatestStreamArn"]
-        return value
+        arn: str = table["TableArn"]
+        # moto makes what is new before it updates what is there: the stream of this table may be yet to come.
+        return arn if attribute == "Arn" else table.get("LatestStreamArn", f"{arn}/stream/to-come")
 
     def delete(self, account_id: str, region_name: str) -> None:
         client_for(self.endpoint).delete_table(TableName=self.physical_resource_id)
