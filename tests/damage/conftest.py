@@ -19,7 +19,7 @@ NONSENSE: tuple[dict[str, Any], ...] = (
     {"M": {"active_sensors": {"S": "nonsense"}, "temperature_readings": {"N": "0.5"}}},
 )
 # DynamoDB refuses any other type in the key of an index.
-INDEXED = {"due_shard": "N", "due_at": "S", "stripe_customer_id": "S"}
+INDEXED = {"due_shard": "N", "due_at": "S", "stripe_customer_id": "S", "access": "S", "access_until": "S"}
 
 
 def damages(table: type[Table]) -> Iterator[tuple[str, dict[str, Any]]]:

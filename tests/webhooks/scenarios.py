@@ -41,13 +41,14 @@ class Scenario:
 
 
 class Update(Scenario):
-    """A known subscription changes."""
+    """A known subscription changes; it is past due, so that its invoices are asked for as well."""
 
     event_type = "customer.subscription.updated"
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
         _, self.subscription_id = stack.subscribe("acme")
+        stack.simulator.account.subscriptions.set_status(self.subscription_id, "past_due")
         stack.deliver_all()
         stack.advance(hours=1)
 
@@ -55,7 +56,7 @@ class Update(Scenario):
         self.round += 1
         self.version = int(self.stack.record("acme").version)
         subscriptions = self.stack.simulator.account.subscriptions
-        subscriptions.set_status(self.subscription_id, ("active", "past_due")[self.round % 2])
+        subscriptions.update(self.subscription_id, {"cancel_at_period_end": bool(self.round % 2)})
         return self.only(self.event_type)
 
     def check(self, delivery: Delivery, context: str) -> None:

@@ -62,14 +62,14 @@ def read_record(organization_id: str) -> StoredSubscription | None:
 def stored(record: SubscriptionRecord) -> StoredSubscription:
     """Return a record as a value."""
     values: Any = record.attribute_values
-    if record.damaged:
+    # Limits are not Stripe's: no fetch mends them.
+    damaged = record.damaged - {"thresholds"}
+    if damaged:
         logger.error(
             "An organisation's record is damaged; it is fetched from Stripe anew",
-            extra={"organization_id": record.organization_id, "attributes": sorted(record.damaged)},
+            extra={"organization_id": record.organization_id, "attributes": sorted(damaged)},
         )
-    return StoredSubscription(
-        **{name: values.get(name) for name in _STORED_ATTRIBUTES}, is_damaged=bool(record.damaged)
-    )
+    return StoredSubscription(**{name: values.get(name) for name in _STORED_ATTRIBUTES}, is_damaged=bool(damaged))
 
 
 def claim(organization_id: str, record: StoredSubscription | None) -> bool:
