@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from billing.errors import BillingError
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import Destination, Destinations, SnapshotDestinations, ThinDestinations
+from billing.stripe_gateway.objects import MANAGED_BY
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.secrets import StripeSecretDocument, fingerprint
 from operations.provisioning.steps import Action, Step
 
-MANAGED_BY = "sensor-billing"
 # Between the moment a destination is made and the moment its secret is safe.
 UNSTORED = "unstored"
 

@@ -13,10 +13,21 @@ from typing import Any
 import pytest
 
 from billing import stripe_gateway
-from billing.stripe_gateway import catalogue, checkout, customers, events, invoices, meters, subscriptions, summaries
+from billing.stripe_gateway import (
+    catalogue,
+    checkout,
+    customers,
+    events,
+    invoices,
+    meters,
+    portal,
+    subscriptions,
+    summaries,
+)
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import SnapshotDestinations, ThinDestinations
 from billing.stripe_gateway.meter_events import MeterEvents
+from operations.provisioning.portal import FEATURES
 from stripe_simulator import Simulator, rfc3339
 from tests.support.secrets import fixed_secrets
 
@@ -56,6 +67,11 @@ class Subscribed:
             )
         checkout.expire_older_sessions(self.gateway, "acme", self.customer, session.checkout_session_id)
 
+    def update_portal(self) -> None:
+        portal.create_portal_configuration(self.gateway, FEATURES)
+        (made,) = portal.list_portal_configurations(self.gateway)
+        portal.update_portal_configuration(self.gateway, made["id"], FEATURES)
+
     def snapshots(self) -> tuple[SnapshotDestinations, str]:
         destinations = SnapshotDestinations(self.gateway, ["invoice.paid", "customer.subscription.updated"])
         return destinations, destinations.create("https://sensors.example/hook", {"stack": "dev"})[0]
@@ -84,9 +100,6 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
         it.gateway, "acme", it.customer, [it.price], "https://sensors.example/a", "https://sensors.example/b", "key"
     ),
     "checkout.expire_older_sessions": lambda it: it.second_session(),
-    "checkout.create_portal_session": lambda it: checkout.create_portal_session(
-        it.gateway, it.customer, "https://sensors.example", "key"
-    ),
     "customers.find_customer": lambda it: customers.find_customer(it.gateway, "acme", NOON),
     "customers.create_customer": lambda it: customers.create_customer(it.gateway, "acme", "key"),
     "customers.has_customer": lambda it: customers.has_customer(it.gateway, it.customer),
@@ -131,6 +144,13 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "meters.create_meter": lambda it: meters.create_meter(it.gateway, "sensors", "last", "Sensors"),
     "meters.rename_meter": lambda it: meters.rename_meter(it.gateway, it.meter, "All readings"),
     "meters.reactivate_meter": lambda it: meters.reactivate_meter(it.gateway, it.meter),
+    "portal.list_portal_configurations": lambda it: portal.list_portal_configurations(it.gateway),
+    "portal.own_portal_configuration": lambda it: portal.own_portal_configuration(it.gateway),
+    "portal.create_portal_configuration": lambda it: portal.create_portal_configuration(it.gateway, FEATURES),
+    "portal.update_portal_configuration": lambda it: it.update_portal(),
+    "portal.create_portal_session": lambda it: portal.create_portal_session(
+        it.gateway, it.customer, "https://sensors.example", "key"
+    ),
     "subscriptions.list_all_subscriptions": lambda it: list(subscriptions.list_all_subscriptions(it.gateway)),
     "subscriptions.list_subscriptions": lambda it: subscriptions.list_subscriptions(it.gateway, it.customer),
     "subscriptions.retrieve_subscription": lambda it: subscriptions.retrieve_subscription(it.gateway, it.subscription),
