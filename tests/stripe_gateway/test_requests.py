@@ -33,8 +33,8 @@ from tests.support.secrets import fixed_secrets
 
 pytestmark = pytest.mark.enable_socket
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NO_CALL = {"meter_events.meter_events"}
-"""What takes a gateway and calls nothing."""
+NO_CALL = {"meter_events.meter_events", "permissions.lacking_permissions"}
+"""What takes a gateway and calls nothing, or calls what is to be refused (test_permissions.py)."""
 
 
 @dataclass
@@ -95,6 +95,7 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
         it.gateway, {"product": it.product, "currency": "eur", "unit_amount_decimal": "0.25", "lookup_key": "key"}
     ),
     "catalogue.update_price": lambda it: catalogue.update_price(it.gateway, it.price, {"active": False}),
+    "catalogue.retrieve_price": lambda it: catalogue.retrieve_price(it.gateway, it.price),
     "checkout.is_metered": lambda it: checkout.is_metered(it.gateway, it.price),
     "checkout.create_checkout_session": lambda it: checkout.create_checkout_session(
         it.gateway, "acme", it.customer, [it.price], "https://sensors.example/a", "https://sensors.example/b", "key"
@@ -122,9 +123,12 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "events.list_undelivered_snapshots": lambda it: events.list_undelivered_snapshots(
         it.gateway, ["invoice.paid", "customer.subscription.updated"], NOON
     ),
+    "events.list_newest_snapshots": lambda it: events.list_newest_snapshots(it.gateway, ["invoice.paid"], NOON),
+    "events.list_newest_thin_events": lambda it: events.list_newest_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
     "events.list_thin_events": lambda it: events.list_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
     "invoices.retrieve_invoice": lambda it: invoices.retrieve_invoice(it.gateway, it.draft()),
     "invoices.list_invoices": lambda it: list(invoices.list_invoices(it.gateway, it.subscription, NOON)),
+    "invoices.list_grace_periods": lambda it: invoices.list_grace_periods(it.gateway),
     "invoices.hold_draft": lambda it: invoices.hold_draft(it.gateway, it.draft(), NOON + timedelta(days=40)),
     "meter_events.MeterEvents.create": lambda it: MeterEvents(it.gateway).create(
         "readings", "acme-1", int(NOON.timestamp()), it.customer, 5
