@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from billing import clock
@@ -20,6 +20,8 @@ from operations.doctor.place import Place
 from operations.output import NARROW, table_of, whole
 from operations.session import UNKNOWN, session_of
 
+# In a narrow terminal; what is found and what to do is longer.
+WIDEST_SUBJECT = 22
 _COLOUR = {Verdict.GOOD: "green", Verdict.BAD: "bold red", Verdict.UNKNOWN: "yellow"}
 
 
@@ -58,7 +60,8 @@ def _table(findings: Sequence[Finding], console: Console) -> Table:
     rows = [
         (Text(each.verdict.value, style=_COLOUR[each.verdict]), each.subject, _what(each, console)) for each in findings
     ]
-    return table_of([whole(""), "What", "Finding"], rows)
+    what = Column("What", max_width=WIDEST_SUBJECT if console.width < NARROW else None)
+    return table_of([whole(""), what, "Finding"], rows)
 
 
 def _what(finding: Finding, console: Console) -> str:

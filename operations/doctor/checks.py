@@ -10,7 +10,7 @@ from billing.telemetry import described, logger
 from operations.doctor.deliveries import check_arrival, check_destinations
 from operations.doctor.findings import Finding, from_error, unknown
 from operations.doctor.hours import check_all_hours, check_due, check_hidden
-from operations.doctor.key import check_permissions, check_place, check_secret
+from operations.doctor.key import check_account, check_permissions, check_secret, check_stack
 from operations.doctor.organizations import check_organizations
 from operations.doctor.parameters import check_parameters
 from operations.doctor.place import Place
@@ -21,15 +21,17 @@ from operations.doctor.schedule import check_alarms, check_runs, check_schedules
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check: its name, which is the line's subject where it fails, and whether it asks Stripe."""
+    """A check: its name, which is the line's subject where it fails, what it asks, and whether it needs a stack."""
 
     subject: str
     run: Callable[[Place], Iterable[Finding]]
     asks_stripe: bool = False
+    is_of_stack: bool = False
 
 
 CHECKS = (
-    Check("AWS", check_place),
+    Check("AWS", check_account),
+    Check("Stack", check_stack),
     Check("Stripe key", check_secret),
     Check("Key's permissions", check_permissions, asks_stripe=True),
     Check("Parameters", check_parameters),
@@ -40,15 +42,15 @@ CHECKS = (
     Check("Webhook destinations", check_destinations, asks_stripe=True),
     Check("Events", check_arrival, asks_stripe=True),
     Check("Organisations", check_organizations),
-    Check("Schedules", check_schedules),
-    Check("Last successful run", check_runs),
+    Check("Schedules", check_schedules, is_of_stack=True),
+    Check("Last successful run", check_runs, is_of_stack=True),
     Check("Oldest due hour", check_due),
     Check("Hidden hours", check_hidden),
     Check("All hours", check_all_hours),
     Check("Usage queue", check_usage_queue),
     Check("Dead-letter queues", check_dead_letters),
-    Check("Alarms", check_alarms),
-    Check("Alarms' receivers", check_subscribers),
+    Check("Alarms", check_alarms, is_of_stack=True),
+    Check("Alarms' receivers", check_subscribers, is_of_stack=True),
 )
 
 
@@ -58,6 +60,11 @@ def examine(place: Place, checks: Iterable[Check] = CHECKS) -> Iterator[Finding]
     Where Stripe did not respond to one check, which takes its time, the others do not ask it again.
     """
     for check in checks:
+        if check.is_of_stack and place.stack is None:
+            continue
+        if check.asks_stripe and not place.has_key:
+            yield unknown(check.subject, "there is no key to ask Stripe with", "See the line of the key.")
+            continue
         if check.asks_stripe and place.is_stripe_away:
             yield unknown(check.subject, "Stripe did not respond to the check before", "Run it again later.")
             continue

@@ -51,15 +51,18 @@ def check_destinations(place: Place) -> Iterator[Finding]:
 
 def judge_destination(step: Step) -> Iterator[Finding]:
     """Judge a step of provisioning's plan; nothing of a destination that delivers elsewhere."""
-    subject = step.subject[:1].upper() + step.subject[1:]
+    words = step.subject.split()
+    subject, which = " ".join(words[:2]).capitalize(), "".join(f"{word}: " for word in words[2:])
+    detail = step.detail.partition(";")[0]
     if step.action is Action.KEEP:
-        yield good(subject, f"enabled, all event types, its secret is stored; {step.detail}")
+        yield good(subject, f"{which}enabled, all event types, its secret is stored; {detail}")
     elif step.action is Action.CREATE:
-        yield bad(subject, f"there is none: {step.detail.partition(',')[0]}", PROVISION)
+        yield bad(subject, f"there is none: {detail.partition(',')[0]}", PROVISION)
     elif step.action is not Action.NOTE:
-        yield bad(subject, step.detail.partition(";")[0], PROVISION)
-    elif step.detail.startswith(MADE_BY_HAND):
-        yield unknown(subject, step.detail, "See the lines of what arrives; or delete it, and provision its successor.")
+        yield bad(subject, which + detail, PROVISION)
+    elif detail.startswith(MADE_BY_HAND):
+        advice = "See the lines of what arrives; or delete it, and provision its successor."
+        yield unknown(subject, which + detail, advice)
 
 
 def check_arrival(place: Place) -> Iterator[Finding]:

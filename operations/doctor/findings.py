@@ -56,6 +56,11 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(listed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 message`, `2 messages`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def first_of(findings: Iterator[Finding], otherwise: Finding) -> Iterator[Finding]:
     """Yield the lines, or the other one where there is none."""
     is_empty = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from billing.errors import StripeKeyError
+from billing.errors import ConfigurationError, NotSetUpError, StripeKeyError
 from billing.settings import key_livemode
 from billing.stripe_gateway.permissions import PERMISSIONS, Lack, lacking_permissions
 from billing.stripe_secrets import StripeSecrets
@@ -15,7 +15,16 @@ from operations.provisioning.secrets import fingerprint
 HOW = "docs/deploy.md, step 2"
 
 
-def check_place(place: Place) -> Iterator[Finding]:
+def check_stack(place: Place) -> Iterator[Finding]:
+    """Say which stack it is, and what for."""
+    if place.stack is None:
+        detail = "none, but what the environment names: no schedule, run or alarm is looked at"
+        yield unknown("Stack", detail, "Give --stack.")
+    else:
+        yield good("Stack", f"{place.stack}, {place.environment}")
+
+
+def check_account(place: Place) -> Iterator[Finding]:
     """Say which account and region it is; a call that needs no permission."""
     sts = place.client("sts")
     account = sts.get_caller_identity()["Account"]
@@ -23,8 +32,18 @@ def check_place(place: Place) -> Iterator[Finding]:
 
 
 def check_secret(place: Place) -> Iterator[Finding]:
-    """Read the secret."""
-    yield from judge_secrets(place.secrets, place.environment)
+    """Read the secret. One that the operator may not read is unknown; the functions have a role of their own."""
+    try:
+        secrets = place.secrets
+    except NotSetUpError:
+        yield bad("Stripe key", "not set up yet: there is no key in the stack's secret", f"Put it there: {HOW}.")
+    except ConfigurationError as error:
+        if error.__cause__ is None:
+            yield bad("Stripe key", str(error), f"Mend that: {HOW}.")
+        else:
+            yield unknown("Stripe key", str(error), "Allow secretsmanager:GetSecretValue, or set STRIPE_SECRET_KEY.")
+    else:
+        yield from judge_secrets(secrets, place.environment)
 
 
 def judge_secrets(secrets: StripeSecrets, environment: str) -> Iterator[Finding]:
@@ -67,8 +86,3 @@ def judge_permissions(lacks: Sequence[Lack]) -> Finding:
     names = " ".join(each.permission for each in lacks if each.permission)
     advice = "Edit the key at Stripe (Developers, API keys), or make another" + (f": {names}." if names else ".")
     return bad("Key's permissions", f"it may not: {listed}", advice)
-
-
-def nothing_of_a_stack(subject: str) -> Finding:
-    """Return the line of what only a deployed stack has."""
-    return unknown(subject, "only a deployed stack has it", "Give --stack.")

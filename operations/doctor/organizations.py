@@ -10,7 +10,7 @@ from billing.clock import HOUR
 from billing.metered_subscriptions import MeteredSubscription
 from billing.tables.customers import customers_by_organization
 from billing.tables.subscriptions import subscriptions_in_segment
-from operations.doctor.findings import Finding, bad, good, named
+from operations.doctor.findings import Finding, bad, counted, good, named
 from operations.doctor.place import Place
 
 
@@ -53,7 +53,6 @@ def meters_billed_twice(subscriptions: Sequence[MeteredSubscription], now: datet
         meter
         for number, each in enumerate(living)
         for other in living[number + 1 :]
-        if other.customer_id == each.customer_id
         for meter in set(each.meters) & set(other.meters)
     }
 
@@ -79,7 +78,7 @@ def judge_organizations(seen: Seen) -> Iterator[Finding]:
         if names:
             yield bad(subject, f"{len(names)} {meaning}: {named(names)}", advice)
         else:
-            yield good(subject, f"{seen.number} organisations")
+            yield good(subject, counted(seen.number, "organisation"))
 
 
 def judge_conflicts(customers: Mapping[str, set[str]]) -> Finding:
@@ -89,4 +88,4 @@ def judge_conflicts(customers: Mapping[str, set[str]]) -> Finding:
     if shared:
         advice = "See customer-conflict in docs/runbook.md."
         return bad(subject, f"{len(shared)} customers have several: {named(shared)}", advice)
-    return good(subject, f"{len(customers)} customers")
+    return good(subject, counted(len(customers), "customer"))

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from billing.errors import ConfigurationError
 from billing.stripe_gateway.calls import StripeGateway, stripe_gateway
 from billing.stripe_secrets import StripeSecrets, secrets_reader
 from operations import connection
@@ -56,6 +57,14 @@ class Place:
             ConfigurationError: there are none.
         """
         return secrets_reader().current()
+
+    @cached_property
+    def has_key(self) -> bool:
+        """Say whether there is a key to ask Stripe with."""
+        try:
+            return bool(self.secrets.api_key)
+        except ConfigurationError:
+            return False
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:

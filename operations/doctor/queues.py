@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from operations.doctor.findings import Finding, bad, from_error, good, unknown
-from operations.doctor.key import nothing_of_a_stack
+from operations.doctor.findings import Finding, bad, counted, from_error, good, unknown
 from operations.doctor.place import Place
 from operations.session import FAILURES
 
@@ -30,7 +29,7 @@ def check_usage_queue(place: Place) -> Iterator[Finding]:
     """Count what waits, and ask CloudWatch for how long."""
     url = _url(place, USAGE_QUEUE)
     if url is None:
-        yield nothing_of_a_stack("Usage queue")
+        yield unknown("Usage queue", "which it is, is not known", "Give --stack, or set USAGE_QUEUE_URL.")
         return
     count = _count(place, url)
     age = _oldest(place, url.rpartition("/")[2]) if count and place.stack is not None else None
@@ -43,13 +42,11 @@ def judge_usage_queue(count: int, age: timedelta | None) -> Finding:
     if not count:
         return good(subject, "nothing waits")
     if age is None:
-        return unknown(subject, f"{count} messages, since when is not known", "Look again in some minutes.")
-    minutes = int(age.total_seconds()) // 60
+        return unknown(subject, f"{counted(count, 'message')}, since when is not known", "Look again in some minutes.")
+    detail = f"{counted(count, 'message')}, the oldest for {int(age.total_seconds()) // 60} minutes"
     if age > WAITS_AT_MOST:
-        return bad(
-            subject, f"{count} messages, the oldest for {minutes} minutes", "See usage-waits in docs/ingestion.md."
-        )
-    return good(subject, f"{count} messages, the oldest for {minutes} minutes")
+        return bad(subject, detail, "See usage-waits in docs/ingestion.md.")
+    return good(subject, detail)
 
 
 def check_dead_letters(place: Place) -> Iterator[Finding]:
@@ -67,7 +64,7 @@ def check_dead_letters(place: Place) -> Iterator[Finding]:
 
 def judge_dead_letters(subject: str, count: int, advice: str) -> Finding:
     """Judge a dead-letter queue by how much is on it."""
-    return bad(subject, f"{count} messages", advice) if count else good(subject, "empty")
+    return bad(subject, counted(count, "message"), advice) if count else good(subject, "empty")
 
 
 def _url(place: Place, output: str) -> str | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from billing.clock import format_time, hour_of
 from operations.doctor.findings import Finding, bad, good, named
-from operations.doctor.key import nothing_of_a_stack
 from operations.doctor.place import Place
 from operations.last_runs import LastRuns, last_runs
 
@@ -21,9 +20,6 @@ TOPIC = "AlarmTopicArn"
 
 def check_schedules(place: Place) -> Iterator[Finding]:
     """Ask EventBridge Scheduler for the state of both schedules."""
-    if place.stack is None:
-        yield nothing_of_a_stack("Schedules")
-        return
     wanted = place.parameters.get("ScheduleState", "ENABLED")
     for logical_id, subject in SCHEDULES.items():
         name = place.resources.get(logical_id)
@@ -44,10 +40,8 @@ def judge_schedule(subject: str, state: str | None, wanted: str, environment: st
 
 def check_runs(place: Place) -> Iterator[Finding]:
     """Ask CloudWatch for the runs of the past day."""
-    if place.stack is None:
-        yield nothing_of_a_stack("Last successful run")
-        return
     is_on = place.parameters.get("ScheduleState", "ENABLED") == "ENABLED"
+    assert place.stack is not None  # noqa: S101  # else this check is not run
     runs = last_runs(place.client("cloudwatch"), place.stack, place.now)
     yield judge_runs(runs, place.now, is_on=is_on)
 
@@ -66,9 +60,6 @@ def judge_runs(runs: LastRuns, now: datetime, *, is_on: bool) -> Finding:
 
 def check_alarms(place: Place) -> Iterator[Finding]:
     """Ask CloudWatch which of the stack's alarms are on."""
-    if place.stack is None:
-        yield nothing_of_a_stack("Alarms")
-        return
     pages = (
         place.client("cloudwatch")
         .get_paginator("describe_alarms")
@@ -87,10 +78,7 @@ def judge_alarms(names: Sequence[str]) -> Finding:
 
 def check_subscribers(place: Place) -> Iterator[Finding]:
     """Ask SNS who gets the alarms."""
-    topic = place.outputs.get(TOPIC)
-    if topic is None:
-        yield nothing_of_a_stack("Alarms' receivers")
-        return
+    topic = place.outputs[TOPIC]
     pages = place.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     yield judge_subscribers([each for page in pages for each in page["Subscriptions"]], place.environment)
 
