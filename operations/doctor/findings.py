@@ -9,7 +9,7 @@ from enum import StrEnum
 from botocore.exceptions import ClientError, NoCredentialsError
 from pynamodb.exceptions import PynamoDBException
 
-from billing.errors import BillingError, NotSetUpError, StripeKeyError, StripeUnavailableError
+from billing.errors import BillingError, NotSetUpError, StripeKeyError, StripeRefusedError, StripeUnavailableError
 from billing.tables.table import error_code
 
 # More than so many names tell no more.
@@ -72,7 +72,7 @@ def first_of(findings: Iterator[Finding], otherwise: Finding) -> Iterator[Findin
 
 
 def from_error(subject: str, error: Exception) -> Finding:
-    """Return the line of a check that could not be finished. Nothing of what a library says is told: it quotes."""
+    """Return the line of a check that could not be finished. Nothing of what others say is told: they quote."""
     if isinstance(error, PynamoDBException):
         code = error_code(error) or type(error.cause or error).__name__
         return _from_aws(subject, code, "the table", type(error).__name__)
@@ -86,7 +86,10 @@ def from_error(subject: str, error: Exception) -> Finding:
         advice = f"Give the key {error.permission}." if error.permission else "See the line of the key."
         return unknown(subject, f"Stripe does not let the key look ({error.status})", advice)
     if isinstance(error, StripeUnavailableError):
-        return unknown(subject, str(error), "See status.stripe.com, and run it again.")
+        what = f"responded with {error.status}" if error.status else "gave no response"
+        return unknown(subject, f"Stripe {what}", "See status.stripe.com, and run it again.")
+    if isinstance(error, StripeRefusedError):
+        return unknown(subject, f"Stripe refused to show it ({error.code or 'without a code'})", "Run it again.")
     if isinstance(error, BillingError):
         return unknown(subject, str(error), "Mend that, and run it again.")
     return unknown(subject, f"{type(error).__name__}", "Run it again; with --verbose the log says more.")

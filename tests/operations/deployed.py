@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from billing import clock
+from billing import clock, record_readings
 from billing.stripe_gateway.calls import stripe_gateway
 from billing.stripe_secrets import secrets_reader
 from operations import connection
@@ -118,10 +118,10 @@ def _schedule(name: str, state: str) -> dict[str, Any]:
 
 
 @contextmanager
-def deployed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+def deployed(stack: Stack) -> Iterator[Deployed]:
     """Deploy a stack whose account is provisioned, with a subscriber whose first period was invoiced."""
     _live_a_month(stack)
-    with mock_aws(config={"core": {"mock_credentials": False}}):
+    with mock_aws(config={"core": {"mock_credentials": False}}), pytest.MonkeyPatch.context() as monkeypatch:
         world = Deployed(stack)
         world.clients["cloudformation"] = world.cloudformation
         monkeypatch.setattr(connection, "aws_client", world.client)
@@ -136,6 +136,10 @@ def deployed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed
 def _live_a_month(stack: Stack) -> None:
     stack.subscribe("acme")
     stack.deliver_all()
+    stack.advance(hours=2)
+    # Without usage there would be no invoice.
+    record_readings("acme", 60, clock.utc_now() - clock.HOUR)
+    stack.meter()
     # Over the period's end, and past the moment at which its draft is made final.
     stack.advance(days=30, minutes=10)
     stack.deliver_all()
