@@ -21,7 +21,7 @@ from operations.output import NARROW, table_of, whole
 from operations.session import UNKNOWN, session_of
 
 # In a narrow terminal; what is found and what to do is longer.
-WIDEST_SUBJECT = 22
+WIDEST_SUBJECT = 28
 _COLOUR = {Verdict.GOOD: "green", Verdict.BAD: "bold red", Verdict.UNKNOWN: "yellow"}
 
 
