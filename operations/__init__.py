@@ -13,6 +13,6 @@ dead_letters.py usage events that were not counted: looked through, put back
 usage_files.py  files of usage, line by line
 usage_import.py their events, counted, and what came of them
 replay.py       Stripe's events through the webhook's own code once more
-provisioning/   the Stripe account as one file has it: meters, prices, webhook destinations
+provisioning/   the Stripe account as one file has it: meters, prices, portal, webhook destinations
 openapi.py      the billing API's OpenAPI document
 """

@@ -13,6 +13,7 @@ from typer.rich_utils import rich_format_error
 from billing import telemetry
 from operations import connection
 from operations.commands.backlog import due, requeue_refused, status
+from operations.commands.doctor import doctor
 from operations.commands.explain import explain
 from operations.commands.export import export
 from operations.commands.import_usage import import_usage
@@ -30,7 +31,8 @@ from operations.session import FAILED, FAILURES, INTERRUPTED, Session, session_o
 
 HELP = """Operate the usage billing stack. Without --stack the environment says which tables and which Stripe key.
 
-Exit codes: 0 success; 1 failure, of a part of the work too; 2 wrong usage; 130 after ^C; 141 the reader went away.
+Exit codes: 0 success; 1 failure, of a part of the work too; 2 wrong usage; 3 doctor: something is
+unknown; 130 after ^C; 141 the reader went away.
 """
 
 app = typer.Typer(
@@ -43,6 +45,7 @@ app = typer.Typer(
 # In the order in which `--help` lists them.
 for command in (
     status,
+    doctor,
     organizations,
     usage,
     periods,

@@ -71,6 +71,22 @@ def use_stack(name: str) -> dict[str, str]:
     return outputs
 
 
+def parameters_of(name: str) -> dict[str, str]:
+    """Return a stack's parameters as it was deployed with them."""
+    stack = aws_client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", ())}
+
+
+def resources_of(name: str) -> dict[str, str]:
+    """Return the physical ids of a stack's resources by logical id."""
+    pages = aws_client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
+    return {
+        each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
+        for page in pages
+        for each in page["StackResourceSummaries"]
+    }
+
+
 def is_set_up() -> bool | None:
     """Say whether there is a Stripe key in the stack's secret, without which every run waits; None if unreadable."""
     store = secret_store(None)

@@ -28,7 +28,7 @@ Time = Annotated[str | None, typer.Option(metavar="TIME", help='Like "2026-11-23
 # What ends a command, or (where it goes on) one item of its work, without a trace: an error of ours or of a service.
 FAILURES = (BillingError, BotoCoreError, ClientError, PynamoDBException)
 # The exit codes, beside 0 and the wrong usage's 2.
-FAILED, INTERRUPTED = 1, 130
+FAILED, UNKNOWN, INTERRUPTED = 1, 3, 130
 
 
 def _one(item: object) -> int:

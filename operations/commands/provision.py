@@ -45,7 +45,7 @@ def provision(
     ] = False,
     catalogue: Annotated[Path, typer.Option(help="The file of products and prices.")] = DEFAULT_PATH,
 ) -> None:
-    """Make the Stripe account as the file and the code have it: meters, products, prices, webhook destinations.
+    """Make the Stripe account as the file and the code have it: meters, prices, the customer portal, destinations.
 
     Shows the plan; --apply carries it out. Safe to run again. Where something cannot be changed, nothing is.
     """

@@ -1,10 +1,11 @@
-"""The whole account: what is sold, the functions' key, and the webhook destinations."""
+"""The whole account: what is sold, the customer portal, the functions' key, and the webhook destinations."""
 
 from __future__ import annotations
 
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_secrets import secrets_reader
 from operations.provisioning.destinations import plan_destinations
+from operations.provisioning.portal import plan_portal
 from operations.provisioning.sales import Sales
 from operations.provisioning.secrets import StripeSecretDocument
 from operations.provisioning.steps import Action, Step
@@ -21,7 +22,7 @@ def plan_account(
         StripeUnavailableError: the account could not be read.
         ConfigurationError: the secrets cannot be read.
     """
-    steps = list(sales.plan())
+    steps = [*sales.plan(), plan_portal(gateway)]
     if url is None:
         return [*steps, Step(Action.NOTE, "destinations", "not looked at: give --stack or --webhook-url")]
     if secrets is None:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from billing.errors import BillingError
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import Destination, Destinations, SnapshotDestinations, ThinDestinations
+from billing.stripe_gateway.objects import MANAGED_BY
 from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
 from operations.provisioning.secrets import StripeSecretDocument, fingerprint
 from operations.provisioning.steps import Action, Step
 
-MANAGED_BY = "sensor-billing"
 # Between the moment a destination is made and the moment its secret is safe.
 UNSTORED = "unstored"
+MADE_BY_HAND = "made by hand"
 
 
 def plan_destinations(
@@ -82,14 +83,14 @@ def _plan(
     if differences:
         return Step(Action.UPDATE, subject, " ".join(differences), mend)
     if "secret_fingerprint" not in existing.metadata:
-        return Step(Action.NOTE, subject, "made by hand: whether its signing secret is stored cannot be told")
+        return Step(Action.NOTE, subject, f"{MADE_BY_HAND}: whether its signing secret is stored cannot be told")
     return Step(Action.KEEP, subject, url)
 
 
 def _surplus(destinations: Destinations, existing: Destination, url: str) -> Step:
     subject = f"{destinations.kind} {existing.destination_id}"
     if existing.metadata.get("managed_by") != MANAGED_BY:
-        return Step(Action.NOTE, subject, f"made by hand, also delivers to {url}: delete it if nobody needs it")
+        return Step(Action.NOTE, subject, f"{MADE_BY_HAND}, also delivers to {url}: delete it if nobody needs it")
     detail = f"delete it: another one delivers to {url} too"
     return Step(Action.UPDATE, subject, detail, lambda: destinations.delete(existing.destination_id))
 

@@ -234,6 +234,18 @@ def test_portal_opens_for_the_organisations_customer(stack: Stack, api: HttpApi)
     assert (session["url"], session["customer"]) == (response.body["url"], stack.record("acme").stripe_customer_id)
 
 
+def test_portal_opens_with_the_configuration_that_provisioning_made(stack: Stack, api: HttpApi) -> None:
+    configurations = stack.simulator.account.portal_configurations
+    configurations.create({})
+    ours = configurations.create({"metadata": {"managed_by": "sensor-billing"}})
+    configurations.create({"metadata": {"managed_by": "somebody"}})
+    api.call("POST", CHECKOUT, _request(stack))
+
+    assert api.call("POST", PORTAL, {"return_url": "https://app.example.com/"}).status == 201
+    (session,) = stack.simulator.account.portal_sessions.objects.values()
+    assert session["configuration"] == ours["id"]
+
+
 def test_portal_is_refused_with_404_when_there_is_no_customer_or_it_is_gone(stack: Stack, api: HttpApi) -> None:
     request = {"return_url": "https://app.example.com/"}
     assert api.call("POST", PORTAL, request).status == 404

@@ -13,17 +13,28 @@ from typing import Any
 import pytest
 
 from billing import stripe_gateway
-from billing.stripe_gateway import catalogue, checkout, customers, events, invoices, meters, subscriptions, summaries
+from billing.stripe_gateway import (
+    catalogue,
+    checkout,
+    customers,
+    events,
+    invoices,
+    meters,
+    portal,
+    subscriptions,
+    summaries,
+)
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import SnapshotDestinations, ThinDestinations
 from billing.stripe_gateway.meter_events import MeterEvents
+from operations.provisioning.portal import FEATURES
 from stripe_simulator import Simulator, rfc3339
 from tests.support.secrets import fixed_secrets
 
 pytestmark = pytest.mark.enable_socket
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NO_CALL = {"meter_events.meter_events"}
-"""What takes a gateway and calls nothing."""
+NO_CALL = {"meter_events.meter_events", "permissions.lacking_permissions"}
+"""What takes a gateway and calls nothing, or calls what is to be refused (test_permissions.py)."""
 
 
 @dataclass
@@ -56,6 +67,11 @@ class Subscribed:
             )
         checkout.expire_older_sessions(self.gateway, "acme", self.customer, session.checkout_session_id)
 
+    def update_portal(self) -> None:
+        portal.create_portal_configuration(self.gateway, FEATURES)
+        (made,) = portal.list_portal_configurations(self.gateway)
+        portal.update_portal_configuration(self.gateway, made["id"], FEATURES)
+
     def snapshots(self) -> tuple[SnapshotDestinations, str]:
         destinations = SnapshotDestinations(self.gateway, ["invoice.paid", "customer.subscription.updated"])
         return destinations, destinations.create("https://sensors.example/hook", {"stack": "dev"})[0]
@@ -79,14 +95,12 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
         it.gateway, {"product": it.product, "currency": "eur", "unit_amount_decimal": "0.25", "lookup_key": "key"}
     ),
     "catalogue.update_price": lambda it: catalogue.update_price(it.gateway, it.price, {"active": False}),
+    "catalogue.retrieve_price": lambda it: catalogue.retrieve_price(it.gateway, it.price),
     "checkout.is_metered": lambda it: checkout.is_metered(it.gateway, it.price),
     "checkout.create_checkout_session": lambda it: checkout.create_checkout_session(
         it.gateway, "acme", it.customer, [it.price], "https://sensors.example/a", "https://sensors.example/b", "key"
     ),
     "checkout.expire_older_sessions": lambda it: it.second_session(),
-    "checkout.create_portal_session": lambda it: checkout.create_portal_session(
-        it.gateway, it.customer, "https://sensors.example", "key"
-    ),
     "customers.find_customer": lambda it: customers.find_customer(it.gateway, "acme", NOON),
     "customers.create_customer": lambda it: customers.create_customer(it.gateway, "acme", "key"),
     "customers.has_customer": lambda it: customers.has_customer(it.gateway, it.customer),
@@ -109,10 +123,13 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "events.list_undelivered_snapshots": lambda it: events.list_undelivered_snapshots(
         it.gateway, ["invoice.paid", "customer.subscription.updated"], NOON
     ),
+    "events.list_newest_snapshots": lambda it: events.list_newest_snapshots(it.gateway, ["invoice.paid"], NOON),
+    "events.list_newest_thin_events": lambda it: events.list_newest_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
     "events.list_thin_events": lambda it: events.list_thin_events(it.gateway, ["v1.invoice.paid"], NOON),
     "invoices.retrieve_invoice": lambda it: invoices.retrieve_invoice(it.gateway, it.draft()),
     "invoices.list_invoices": lambda it: list(invoices.list_invoices(it.gateway, it.subscription, NOON)),
     "invoices.unpaid_since": lambda it: invoices.unpaid_since(it.gateway, it.subscription),
+    "invoices.list_grace_periods": lambda it: invoices.list_grace_periods(it.gateway),
     "invoices.hold_draft": lambda it: invoices.hold_draft(it.gateway, it.draft(), NOON + timedelta(days=40)),
     "meter_events.MeterEvents.create": lambda it: MeterEvents(it.gateway).create(
         "readings", "acme-1", int(NOON.timestamp()), it.customer, 5
@@ -132,6 +149,13 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "meters.create_meter": lambda it: meters.create_meter(it.gateway, "sensors", "last", "Sensors"),
     "meters.rename_meter": lambda it: meters.rename_meter(it.gateway, it.meter, "All readings"),
     "meters.reactivate_meter": lambda it: meters.reactivate_meter(it.gateway, it.meter),
+    "portal.list_portal_configurations": lambda it: portal.list_portal_configurations(it.gateway),
+    "portal.own_portal_configuration": lambda it: portal.own_portal_configuration(it.gateway),
+    "portal.create_portal_configuration": lambda it: portal.create_portal_configuration(it.gateway, FEATURES),
+    "portal.update_portal_configuration": lambda it: it.update_portal(),
+    "portal.create_portal_session": lambda it: portal.create_portal_session(
+        it.gateway, it.customer, "https://sensors.example", "key"
+    ),
     "subscriptions.list_all_subscriptions": lambda it: list(subscriptions.list_all_subscriptions(it.gateway)),
     "subscriptions.list_subscriptions": lambda it: subscriptions.list_subscriptions(it.gateway, it.customer),
     "subscriptions.retrieve_subscription": lambda it: subscriptions.retrieve_subscription(it.gateway, it.subscription),

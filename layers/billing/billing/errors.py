@@ -13,6 +13,7 @@
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
     ├── UnavailableError            the same again later can succeed: HTTP 500, or the hour stays due
     │   ├── StripeUnavailableError      no response, 409, 429, 5xx
+    │   │   └── StripeKeyError              a key that does not work, or may not do this
     │   ├── ContentionError             others kept writing the same item
     │   └── UsageNotSentError           the queue did not take usage: send the same again
     └── ConfigurationError          a person has to change a setting: the message says which
@@ -96,6 +97,17 @@ class StripeUnavailableError(UnavailableError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class StripeKeyError(StripeUnavailableError):
+    """Stripe's refusal of the API key (401), or of what it may do (403): with another key the same succeeds.
+
+    `permission` is what the key lacks, as Stripe names it (`rak_price_read`), where it does.
+    """
+
+    def __init__(self, message: str, status: int, permission: str | None = None) -> None:
+        super().__init__(message, status)
+        self.permission = permission
 
 
 class ContentionError(UnavailableError):

@@ -11,9 +11,10 @@ from billing.api.requests import check_address, check_prices
 from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
 from billing.settings import allowed_price_ids, allowed_redirect_hosts
 from billing.stripe_gateway.calls import StripeGateway
-from billing.stripe_gateway.checkout import create_checkout_session, create_portal_session, expire_older_sessions
+from billing.stripe_gateway.checkout import create_checkout_session, expire_older_sessions
 from billing.stripe_gateway.customers import has_customer
 from billing.stripe_gateway.objects import CheckoutSession
+from billing.stripe_gateway.portal import create_portal_session
 from billing.stripe_gateway.subscriptions import list_subscriptions
 from billing.tables.subscriptions import SubscriptionRecord
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from billing.errors import MeterMisconfiguredError
 from billing.meters import METERS, Meter
@@ -17,24 +17,23 @@ def check_meters(stripe_meters: Iterable[StripeMeter]) -> dict[str, str]:
             due, and the first run after the repair sends them.
     Source: https://docs.stripe.com/billing/subscriptions/usage-based/meters/configure
     """
-    by_event_name: dict[str, list[StripeMeter]] = {}
-    for stripe_meter in stripe_meters:
-        by_event_name.setdefault(stripe_meter.event_name, []).append(stripe_meter)
-    faults = []
-    checked = {}
-    for meter in METERS:
-        found = by_event_name.get(meter.event_name, [])
-        active = [stripe_meter for stripe_meter in found if stripe_meter.status == "active"]
-        if len(active) == 1:
-            faults += meter_faults(meter, active[0])
-            checked[meter.event_name] = active[0].meter_id
-        elif found:
-            faults.append(f"The Stripe meter {meter.event_name} is not active: reactivate it, or provision a new one")
-        else:
-            faults.append(f"There is no Stripe meter {meter.event_name} in this account: provision it")
+    found = list(stripe_meters)
+    faults = [fault for meter in METERS for fault in faults_of(meter, found)]
     if faults:
         raise MeterMisconfiguredError("; ".join(faults))
-    return checked
+    active = {each.event_name: each.meter_id for each in found if each.status == "active"}
+    return {meter.event_name: active[meter.event_name] for meter in METERS}
+
+
+def faults_of(meter: Meter, stripe_meters: Sequence[StripeMeter]) -> list[str]:
+    """Return what is wrong with an account's meters for `meter`, each with its cure; nothing where it can be billed."""
+    found = [each for each in stripe_meters if each.event_name == meter.event_name]
+    active = [each for each in found if each.status == "active"]
+    if len(active) == 1:
+        return meter_faults(meter, active[0])
+    if found:
+        return [f"The Stripe meter {meter.event_name} is not active: reactivate it, or provision a new one"]
+    return [f"There is no Stripe meter {meter.event_name} in this account: provision it"]
 
 
 def meter_faults(meter: Meter, found: StripeMeter) -> list[str]:

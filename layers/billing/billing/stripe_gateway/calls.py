@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -10,7 +11,13 @@ from typing import Any, TypeVar
 
 import stripe
 
-from billing.errors import KeyReusedError, StripeNotFoundError, StripeRefusedError, StripeUnavailableError
+from billing.errors import (
+    KeyReusedError,
+    StripeKeyError,
+    StripeNotFoundError,
+    StripeRefusedError,
+    StripeUnavailableError,
+)
 from billing.settings import key_livemode, stripe_api_base, stripe_meter_events_base
 from billing.stripe_secrets import SecretsReader, secrets_reader
 
@@ -154,7 +161,7 @@ def _translated(error: stripe.StripeError) -> Exception:
         return SessionExpiredError(message, status)
     if status in (401, 403):
         # A key that was revoked says nothing about the request: with a working key the same one succeeds.
-        return StripeUnavailableError(f"Stripe does not accept the API key ({status}): check the secret")
+        return _key_error(status, message)
     if status is None or status in (409, 429) or status >= 500 or status < 400:
         # Below 400: the SDK could not read the body of a success, so that its effect is unknown.
         return StripeUnavailableError(f"Stripe responded with {status}: {message}", status)
@@ -163,3 +170,14 @@ def _translated(error: stripe.StripeError) -> Exception:
     if code == "resource_missing" or status == 404:
         return StripeNotFoundError(message, code)
     return StripeRefusedError(message, code)
+
+
+def _key_error(status: int, message: str) -> StripeKeyError:
+    """Return the error of a key; of Stripe's message only the permission is told, for it quotes parts of the key."""
+    permission = re.search(r"\brak_\w+", message)
+    lacks = f", it lacks the permission {permission[0]}" if permission else ""
+    return StripeKeyError(
+        f"Stripe does not accept the API key ({status}): check the secret{lacks}",
+        status,
+        permission[0] if permission else None,
+    )

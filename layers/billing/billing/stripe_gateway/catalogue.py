@@ -34,6 +34,15 @@ def update_product(gateway: StripeGateway, product_id: str, params: Mapping[str,
     gateway.once(lambda client: client.v1.products.update(product_id, body))
 
 
+def retrieve_price(gateway: StripeGateway, price_id: str) -> dict[str, Any] | None:
+    """Return a price, or None where Stripe does not know it."""
+    try:
+        price: dict[str, Any] = gateway.read(lambda client: client.v1.prices.retrieve(price_id)).to_dict()
+    except StripeNotFoundError:
+        return None
+    return price
+
+
 def list_prices_by_lookup_key(gateway: StripeGateway, lookup_keys: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the prices that have one of these lookup keys, by lookup key."""
     return {

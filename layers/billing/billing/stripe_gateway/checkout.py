@@ -1,4 +1,4 @@
-"""Pages of Stripe's that a buyer is sent to: the checkout and the customer portal."""
+"""Stripe's page on which a buyer subscribes."""
 
 from __future__ import annotations
 
@@ -80,16 +80,3 @@ def _expire(gateway: StripeGateway, session_id: str) -> None:
     except StripeRefusedError as error:
         # Paid or ended meanwhile: where two are paid, the webhook tells that both bill the same meter.
         logger.warning("A checkout session could not be ended", extra=described(error))
-
-
-def create_portal_session(gateway: StripeGateway, customer_id: str, return_url: str, idempotency_key: str) -> str:
-    """Open a session of the customer portal and return its address.
-
-    Source: https://docs.stripe.com/api/customer_portal/sessions/create
-    """
-    session = gateway.read(
-        lambda client: client.v1.billing_portal.sessions.create(
-            {"customer": customer_id, "return_url": return_url}, {"idempotency_key": idempotency_key}
-        )
-    )
-    return session.url

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from billing.clock import format_time
 from billing.errors import StripeNotFoundError
 from billing.stripe_gateway.calls import StripeGateway
+
+NEWEST = 25
 
 
 def retrieve_thin_event(gateway: StripeGateway, event_id: str) -> dict[str, Any]:
@@ -59,3 +62,24 @@ def list_thin_events(gateway: StripeGateway, event_types: Sequence[str], since: 
     params: Any = {"types": list(event_types), "created": {"gte": format_time(since)}, "limit": 100}
     events = gateway.read(lambda client: list(client.v2.core.events.list(params).auto_paging_iter()))
     return [event.to_dict() for event in events]
+
+
+def list_newest_snapshots(gateway: StripeGateway, event_types: Sequence[str], until: datetime) -> list[dict[str, Any]]:
+    """Return the newest snapshot events that were created by then, 25 at most, in one call.
+
+    Source: https://docs.stripe.com/api/events/list
+    """
+    params = {"types": list(event_types), "created": {"lte": int(until.timestamp())}, "limit": NEWEST}
+    return list(islice(gateway.pages("/v1/events", params), NEWEST))
+
+
+def list_newest_thin_events(
+    gateway: StripeGateway, event_types: Sequence[str], until: datetime
+) -> list[dict[str, Any]]:
+    """Return the newest thin events that were created by then, 25 at most, in one call.
+
+    Source: https://docs.stripe.com/api/v2/core/events/list
+    """
+    params: Any = {"types": list(event_types), "created": {"lte": format_time(until)}, "limit": NEWEST}
+    page = gateway.read(lambda client: client.v2.core.events.list(params))
+    return [event.to_dict() for event in page.data]

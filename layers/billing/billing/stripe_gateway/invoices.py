@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from billing.clock import from_unix
@@ -91,6 +92,29 @@ def unpaid_since(gateway: StripeGateway, subscription_id: str) -> datetime | Non
         if item["status"] in UNPAID_STATUSES and due:
             since = from_unix(due)
     return since
+
+
+@dataclass(frozen=True, slots=True)
+class GracePeriod:
+    """How long an invoice of a period's end was, or is to be, a draft; `length` is None where it stays one for good."""
+
+    invoice_id: str
+    length: timedelta | None
+
+
+def list_grace_periods(gateway: StripeGateway) -> list[GracePeriod]:
+    """Return the grace periods of the newest invoices that a period's end has made, of a hundred invoices in one call.
+
+    Source: https://docs.stripe.com/billing/subscriptions/usage-based/configure-grace-period
+    """
+    newest = islice(gateway.pages("/v1/invoices", {"limit": 100}), 100)
+    return [_grace_period(item) for item in newest if item["billing_reason"] == "subscription_cycle"]
+
+
+def _grace_period(item: Mapping[str, Any]) -> GracePeriod:
+    is_draft = item["status"] == "draft"
+    end = item.get("automatically_finalizes_at") if is_draft else item["status_transitions"]["finalized_at"]
+    return GracePeriod(item["id"], from_unix(end) - from_unix(item["created"]) if end else None)
 
 
 def hold_draft(gateway: StripeGateway, invoice_id: str, until: datetime) -> StripeInvoice:

@@ -10,6 +10,9 @@ from typing import Any
 from billing.clock import from_unix
 from billing.organizations import is_organization_id
 
+# In the metadata of what provisioning makes, where Stripe has no name that we choose.
+MANAGED_BY = "sensor-billing"
+
 
 @dataclass(frozen=True, slots=True)
 class StripeSubscription:
