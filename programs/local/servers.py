@@ -1,9 +1,6 @@
-"""Serve what functions under `sam local` call: DynamoDB Local, SQS, a Stripe account with a subscribed organisation.
+"""What the functions call on this machine: DynamoDB Local, SQS, a Stripe account with a subscribed organisation.
 
-    make local          # python -m programs.local.servers; the ports are those of events/local-env.json
-
-They listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
-files in events/ (`cus_local`, `sub_local`, …).
+The simulator's ids are those of the files in events/ (`cus_local`, `sub_local`, …).
 """
 
 from __future__ import annotations
@@ -13,9 +10,6 @@ import io
 import json
 import logging
 import os
-import signal
-import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,14 +18,14 @@ from typing import Any
 
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
-from programs.local.queues import LocalQueues, consuming, running_queues
+from programs.local.queues import LocalQueues, running_queues
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, running_stack
 from stripe_simulator import Simulator, running_simulator
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
-DYNAMODB_PORT, STRIPE_PORT, SQS_PORT = 8000, 12111, 9324
+DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, API_PORT = 8000, 12111, 9324, 3000
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
@@ -42,6 +36,15 @@ IDS = {
     "price": ["price_local_sensors", "price_local_readings"],
 }
 REPORT_IDS = {"evt_test": ["evt_local_report", "evt_local_no_meter"]}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the servers listen; 0 (and for DynamoDB Local None) is a free one."""
+
+    dynamodb: int | None = None
+    stripe: int = 0
+    sqs: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,26 +70,31 @@ class LocalServers:
 
 
 @contextlib.contextmanager
-def running_servers(
-    dynamodb_port: int | None = None, stripe_port: int = 0, sqs_port: int = 0
-) -> Iterator[LocalServers]:
-    """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due."""
+def running_servers(ports: Ports | None = None, host: str = ALL_ADDRESSES) -> Iterator[LocalServers]:
+    """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due.
+
+    DynamoDB Local listens on all addresses whatever `host` is: it knows no setting for it.
+    """
+    ports = ports or Ports()
     with (
-        dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
-        running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
-        running_queues(ALL_ADDRESSES, sqs_port) as queues,
+        dynamodb_local.running_dynamodb_local(ports.dynamodb, shared=True) as server,
+        running_simulator(host=host, port=ports.stripe) as simulator,
+        running_queues(host, ports.sqs) as queues,
         _local_environment(queues),
     ):
-        tables.create_tables(tables.client_for(server.endpoint))
-        with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
-            make_subscribed_organization(stack)
-            # One hour that was billed a while ago, for the reconciliation, and one that is due.
-            stack.meter()
-            stack.advance(hours=3)
-            record_hour()
-        # From here on with real time, which signatures are compared with.
-        simulator.clock.run()
-        yield LocalServers(simulator, stack, server.endpoint, queues)
+        client = tables.client_for(server.endpoint)
+        tables.create_tables(client)
+        tables.empty_tables(client)
+        with running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
+            with _quiet():
+                make_subscribed_organization(stack)
+                # One hour that was billed a while ago, for the reconciliation, and one that is due.
+                stack.meter()
+                stack.advance(hours=3)
+                record_hour()
+            # From here on with real time, which signatures are compared with.
+            simulator.clock.run()
+            yield LocalServers(simulator, stack, server.endpoint, queues)
 
 
 def make_subscribed_organization(stack: Stack) -> None:
@@ -153,89 +161,3 @@ def event_body(path: Path, created: int) -> bytes:
 def secret_of(body: bytes) -> str:
     """Return the signing secret of the destination that an event goes to: thin events have one of their own."""
     return THIN_SECRET if json.loads(body)["object"] == "v2.core.event" else SNAPSHOT_SECRET
-
-
-INSTRUCTIONS = """\
-DynamoDB Local    {dynamodb}   with the stack's tables
-Stripe simulator  {stripe}  with meters; {organization} has subscribed
-                                          and used the past hour
-SQS               {sqs}   with the usage queue: what is
-                                          sent there is counted here
-
-In another terminal, with .venv/bin on the PATH, send usage, and look at it:
-
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \\
-    AWS_DEFAULT_REGION=eu-central-1 AWS_ENDPOINT_URL_SQS={sqs} \\
-    AWS_ENDPOINT_URL_DYNAMODB={dynamodb} \\
-    USAGE_QUEUE_URL={usage_queue} \\
-    USAGE_DEAD_LETTER_QUEUE_URL={dead_letter_queue}
-  PYTHONPATH=layers/billing python -c 'import datetime, os
-  from billing import Usage, UsageEvents
-  now = datetime.datetime.now(datetime.UTC)
-  events = UsageEvents(os.environ["USAGE_QUEUE_URL"], source="me")
-  events.send(Usage("{organization}", "temperature_readings", 12, now))'
-  ./operate usage {organization}
-  ./operate rejected
-
-After `make build`:
-
-  make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
-  make invoke-ingestion EVENT=events/usage_ingestion/list.json
-
-  invoke() {{ sam local invoke "$@" --env-vars events/local-env.json \\
-    --add-host host.docker.internal:host-gateway; }}
-  invoke UsageMeteringFunction -e events/usage_metering/scheduled.json
-  invoke UsageMeteringWorkerFunction -e events/usage_metering/shard_message.json
-  invoke UsageReconciliationFunction \\
-    -e events/usage_reconciliation/scheduled.json
-  invoke BillingApiFunction -e events/billing_api/get_usage.json
-
-  sam local start-api --env-vars events/local-env.json \\
-    --add-host host.docker.internal:host-gateway --warm-containers EAGER
-  curl http://127.0.0.1:3000/organizations/{organization}/usage
-
-Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers."""
-
-
-def main() -> int:
-    """Serve on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ports = DYNAMODB_PORT, STRIPE_PORT, SQS_PORT
-    busy = [port for port in ports if _is_in_use(port)]
-    if busy:
-        print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
-        return 1
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        running_servers(*ports) as servers,
-        consuming(servers.queues, servers.stack.ingest),
-    ):
-        print(instructions(servers), flush=True)
-        signal.pause()
-    return 0
-
-
-def instructions(servers: LocalServers) -> str:
-    """Return what to do with the servers."""
-    return INSTRUCTIONS.format(
-        dynamodb=servers.dynamodb_endpoint,
-        stripe=servers.simulator.base_url,
-        sqs=servers.queues.endpoint,
-        usage_queue=servers.queues.usage_url,
-        dead_letter_queue=servers.queues.dead_letter_url,
-        organization=ORGANIZATION,
-    )
-
-
-def _is_in_use(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((ALL_ADDRESSES, port))
-        except OSError:
-            return True
-    return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())
