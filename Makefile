@@ -82,14 +82,17 @@ lock: $(ENVIRONMENT) ## Lock again after a change in pyproject.toml, and export 
 demo: $(ENVIRONMENT) ## Bill two simulated months of real temperature records, and compare with Stripe's final invoices
 	python -m programs.demo
 
-stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111
-	python -m stripe_simulator --host 0.0.0.0 --port $${PORT:-12111}
+stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111 (HOST=0.0.0.0: for containers too)
+	python -m stripe_simulator --host $${HOST:-127.0.0.1} --port $${PORT:-12111}
 
-dynamodb-local: $(ENVIRONMENT) ## Serve the whole stack here, checkout to invoice, and print what to paste (SAM=1: in containers)
+dynamodb-local: $(ENVIRONMENT) ## Serve DynamoDB Local with the stack's tables on port 8000
+	python -m programs.local.dynamodb_local --port $${PORT:-8000}
+
+local: $(ENVIRONMENT) ## Serve the whole stack here, checkout to invoice, and print what to paste (SAM=1: in containers)
 	@python -m programs.local $(if $(SAM),--sam) $(ARGS)
 
 trigger: $(ENVIRONMENT) ## Make EVENT=customer.subscription.updated happen in `make local`; without EVENT list what can
-	@python -m programs.local.trigger $(EVENT) $(ARGS)
+	@python -m programs.local.trigger $(EVENT) $(if $(ORGANIZATION),--organization $(ORGANIZATION))
 
 invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json, and invoke the built webhook with it (`make local SAM=1`)
 	@python -m programs.local.invoke StripeWebhookFunction $(or $(EVENT),'') $(SAM_LOCAL)

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import stripe
@@ -25,6 +26,7 @@ from programs.local.environment import NotRunningError, connect
 from stripe_simulator import SimulatorClient, SimulatorError
 
 READINGS, SENSORS = 120, 4
+FIRST_SECONDS = timedelta(seconds=4)
 
 
 class CannotTriggerError(Exception):
@@ -79,14 +81,17 @@ class Scene:
         Raises:
             CannotTriggerError: Stripe does not take the usage.
         """
-        subscription_id, service = self.subscription_id(), get_stripe_meter_service()
+        record, service = self.subscription(), get_stripe_meter_service()
         for result in (
             service.report_reading_volume(self.organization_id, READINGS),
             service.report_active_sensors(self.organization_id, SENSORS),
         ):
             if not result.success:
                 raise CannotTriggerError(f"Usage of {self.organization_id} was not sent: {result.error}")
-        ended = self.stripe.subscriptions.cancel(subscription_id, {"invoice_now": True})
+        # Usage of a period's first hour is stamped with its first seconds: it has to live longer than these.
+        while record.current_period_start and clock.utc_now() - record.current_period_start < FIRST_SECONDS:
+            time.sleep(0.1)
+        ended = self.stripe.subscriptions.cancel(str(record.stripe_subscription_id), {"invoice_now": True})
         return str(ended.latest_invoice)
 
     def unpaid(self) -> str:
@@ -173,7 +178,7 @@ def main() -> int:
         scene = Scene(simulator, arguments.organization)
         with delivered.shown(simulator):
             CHANGES[arguments.event](scene)
-            print(f"Happened to {scene.organization_id}; delivered, with the webhook's status:")
+            print(f"{arguments.event} ({scene.organization_id}). Delivered, with the webhook's status:")
     except (NotRunningError, CannotTriggerError, SimulatorError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -98,16 +98,16 @@ IN_THIS_PROCESS = """\
 Any event, as from `stripe trigger`; without EVENT a list of those it knows:
   make trigger EVENT=customer.subscription.updated
 
-Containers reach none of this: for `sam local`, start it with SAM=1. ^C ends it.
+All listen on 127.0.0.1 but DynamoDB Local, which knows all addresses only.
+Containers do not reach it: for `sam local` start it with SAM=1. ^C ends it.
 """
 
 IN_CONTAINERS = """\
-6. The hourly run sends the hour of org-local that is due. (That of
-   {organization} is when it has ended. The containers' clock is the real one, so months
-   pass in `make local` without SAM=1 only.)
+6. The hourly run sends the due hour of org-local, which subscribed before
   python -m programs.local.invoke UsageMeteringFunction \\
     events/usage_metering/scheduled.json
-  → "settled": 1
+  → "settled": 1; that of {organization} is due when it has ended, since the clock of containers
+  → is the real one: months pass in `make local` without SAM=1 alone
 
 Other functions and events; and any event, as from `stripe trigger`:
   make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
