@@ -31,10 +31,10 @@ class Place:
 
 
 SERVED = """\
-Functions   {api}    {how}
-Stripe      {stripe}   the simulator; its webhooks arrive by themselves
-DynamoDB    {dynamodb}    Local, with the stack's tables
-SQS         {sqs}    what is sent to the usage queue is counted
+Functions   {api:<22}  {how}
+Stripe      {stripe:<22}  the simulator; its webhooks are delivered
+DynamoDB    {dynamodb:<22}  Local, with the stack's tables
+SQS         {sqs:<22}  what is sent to the usage queue is counted
 Their log   {log}
 
 In another terminal, one after the other:
@@ -106,8 +106,8 @@ IN_CONTAINERS = """\
 6. The hourly run sends the due hour of org-local, which subscribed before
   python -m programs.local.invoke UsageMeteringFunction \\
     events/usage_metering/scheduled.json
-  → "settled": 1; that of {organization} is due when it has ended, since the clock of containers
-  → is the real one: months pass in `make local` without SAM=1 alone
+  → "settled": 1; the hour of {organization} has yet to end: containers live by the real
+  → clock, so hours and months pass in `make local` without SAM=1 alone
 
 Other functions and events; and any event, as from `stripe trigger`:
   make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
@@ -123,7 +123,7 @@ is the container: whoever reaches this machine reaches them. ^C ends it.
 
 def instructions(place: Place, *, in_containers: bool) -> str:
     """Return what to paste, step by step."""
-    how = "in containers, by `sam local start-api`" if in_containers else "webhook, billing API, Lambda's Invoke"
+    how = "in containers, by `sam local start-api`" if in_containers else "webhook, billing API, and Lambda's Invoke"
     text = SERVED + "\n" + BEGINNING + "\n" + (IN_CONTAINERS if in_containers else IN_THIS_PROCESS)
     return text.format(
         api=place.api,
