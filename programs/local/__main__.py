@@ -156,21 +156,18 @@ def _functions(stack: ExitStack, running: LocalServers, arguments: argparse.Name
     from billing.webhooks.events import SNAPSHOT_EVENT_TYPES, THIN_EVENT_TYPES
     from programs.local import functions
 
-    containers = running.environment()
+    port = arguments.api_port or sam.free_port()
+    api = f"http://127.0.0.1:{port}"
+    containers = _with_redirects(running.environment(), port)
+    settings = _settings(running, containers, api, reached_by_containers=arguments.sam)
+    stack.enter_context(environment.written(settings, containers))
     if arguments.sam:
         log = environment.folder() / "sam.log"
-        # The containers' settings have to be there before the containers.
-        redirects = _with_redirects(containers, arguments.api_port)
-        stack.enter_context(environment.written(_settings(running, redirects, "", sam=True), redirects))
-        api = stack.enter_context(sam.serving(environment.folder() / "containers.json", arguments.api_port, log))
+        stack.enter_context(sam.serving(environment.folder() / "containers.json", port, log))
     else:
         log = environment.folder() / "functions.log"
-        local = functions.LocalFunctions(running.stack, _tell_request)
-        api = stack.enter_context(functions.serving(local, arguments.api_port))
-        redirects = _with_redirects(containers, int(api.rpartition(":")[2]))
-    settings = _settings(running, redirects, api, sam=arguments.sam)
-    os.environ.update({name: settings[name] for name in ("ALLOWED_PRICE_IDS", "ALLOWED_REDIRECT_HOSTS")})
-    stack.enter_context(environment.written(settings, redirects))
+        os.environ.update({name: settings[name] for name in ("ALLOWED_PRICE_IDS", "ALLOWED_REDIRECT_HOSTS")})
+        stack.enter_context(functions.serving(functions.LocalFunctions(running.stack, _tell_request), port))
     webhooks = running.simulator.webhooks
     for destination in webhooks.destinations.values():
         destination.url = f"{api}{functions.WEBHOOK_PATH}"
@@ -187,7 +184,9 @@ def _with_redirects(containers: Mapping[str, Any], api_port: int) -> dict[str, A
     return {"Parameters": {**containers["Parameters"], "ALLOWED_REDIRECT_HOSTS": hosts}}
 
 
-def _settings(running: LocalServers, containers: Mapping[str, Any], api: str, *, sam: bool) -> dict[str, str]:
+def _settings(
+    running: LocalServers, containers: Mapping[str, Any], api: str, *, reached_by_containers: bool
+) -> dict[str, str]:
     """Return the settings as this machine sees the servers."""
     seen_here = {
         name: value.replace(environment.CONTAINERS_HOST, "127.0.0.1")
@@ -200,7 +199,7 @@ def _settings(running: LocalServers, containers: Mapping[str, Any], api: str, *,
         "USAGE_QUEUE_URL": running.queues.usage_url,
         "USAGE_DEAD_LETTER_QUEUE_URL": running.queues.dead_letter_url,
         "BILLING_API": api,
-        environment.CONTAINERS_VARIABLE: "true" if sam else "false",
+        environment.CONTAINERS_VARIABLE: "true" if reached_by_containers else "false",
     }
 
 

@@ -114,8 +114,8 @@ def _event_type(body: bytes) -> str:
 
 
 @contextlib.contextmanager
-def serving(functions: LocalFunctions, port: int = 0) -> Iterator[str]:
-    """Serve the functions to this machine alone, on a free port unless one is given; yield the address."""
+def serving(functions: LocalFunctions, port: int) -> Iterator[None]:
+    """Serve the functions to this machine alone."""
 
     class Requests(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -143,7 +143,7 @@ def serving(functions: LocalFunctions, port: int = 0) -> Iterator[str]:
     thread = threading.Thread(target=lambda: server.serve_forever(0.1), name="functions", daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -51,13 +51,12 @@ def options(containers: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(containers: Path, port: int, log: Path) -> Iterator[str]:
-    """Run `sam local start-api` with a container that waits for each function; yield the address.
+def serving(containers: Path, port: int, log: Path) -> Iterator[None]:
+    """Run `sam local start-api` on 127.0.0.1; a function's container stays for its next request.
 
     Raises:
         SamUnavailableError: it does not come up.
     """
-    port = port or _free_port()
     command = [str(SAM), "local", "start-api", "--port", str(port), "--warm-containers", "LAZY", *options(containers)]
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -72,7 +71,7 @@ def serving(containers: Path, port: int, log: Path) -> Iterator[str]:
         )
     try:
         _wait_until_it_listens(process, port, log)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -91,7 +90,8 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
     raise SamUnavailableError(f"`sam local start-api` does not come up; it says why in {log}.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
