@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help environment lint quick test test-deep test-mutants model test-sam verify-stripe demo lock format \
-	stripe-simulator dynamodb-local local invoke-webhook invoke-ingestion operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-ingestion bench-closing \
+	stripe-simulator dynamodb-local local trigger invoke-webhook invoke-ingestion operate provision requeue-refused openapi build bench-webhook bench-cold-start bench-metering bench-ingestion bench-closing \
 	deploy rehearse-deploy rehearse-upgrade clean
 
 ENVIRONMENT := .venv/.made-from-lock
@@ -82,22 +82,23 @@ lock: $(ENVIRONMENT) ## Lock again after a change in pyproject.toml, and export 
 demo: $(ENVIRONMENT) ## Bill two simulated months of real temperature records, and compare with Stripe's final invoices
 	python -m programs.demo
 
-stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111
-	python -m stripe_simulator --host 0.0.0.0 --port $${PORT:-12111}
+stripe-simulator: $(ENVIRONMENT) ## Serve the Stripe simulator on port 12111 (HOST=0.0.0.0: for containers too)
+	python -m stripe_simulator --host $${HOST:-127.0.0.1} --port $${PORT:-12111}
 
 dynamodb-local: $(ENVIRONMENT) ## Serve DynamoDB Local with the stack's tables on port 8000
 	python -m programs.local.dynamodb_local --port $${PORT:-8000}
 
-local: $(ENVIRONMENT) ## Serve both and the usage queue, with a subscribed organisation, for `sam local`
-	python -m programs.local.servers
+local: $(ENVIRONMENT) ## Serve the whole stack here, checkout to invoice, and print what to paste (SAM=1: in containers)
+	@python -m programs.local $(if $(SAM),--sam) $(ARGS)
 
-invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json now, and invoke the webhook function with it
-	python -m programs.local.webhook_event $(EVENT) | \
-		sam local invoke StripeWebhookFunction --event - $(SAM_LOCAL)
+trigger: $(ENVIRONMENT) ## Make EVENT=customer.subscription.updated happen in `make local`; without EVENT list what can
+	@python -m programs.local.trigger $(EVENT) $(if $(ORGANIZATION),--organization $(ORGANIZATION))
 
-invoke-ingestion: $(ENVIRONMENT) ## Let usage of a minute ago arrive as in EVENT=events/usage_ingestion/….json
-	python -m programs.local.usage_message $(EVENT) | \
-		sam local invoke UsageIngestionFunction --event - $(SAM_LOCAL)
+invoke-webhook: $(ENVIRONMENT) ## Sign EVENT=events/stripe/….json, and invoke the built webhook with it (`make local SAM=1`)
+	@python -m programs.local.invoke StripeWebhookFunction $(or $(EVENT),'') $(SAM_LOCAL)
+
+invoke-ingestion: $(ENVIRONMENT) ## Let usage of a minute ago arrive as in EVENT=events/usage_ingestion/….json (likewise)
+	@python -m programs.local.invoke UsageIngestionFunction $(or $(EVENT),'') $(SAM_LOCAL)
 
 # ------------------------------------------------------------------------------------------------------- operate
 

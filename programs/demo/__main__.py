@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -36,8 +35,7 @@ def main() -> int:
         with dynamodb_local.running_dynamodb_local() as dynamodb:
             code = _run(dynamodb.endpoint)
     except dynamodb_local.DynamoDBLocalUnavailableError as error:
-        say(textwrap.shorten(f"DynamoDB Local is missing: {error}", 80, placeholder=" …"))
-        say("Install npm and a Java from 17 on, or name a server in DYNAMODB_ENDPOINT.")
+        say(error.in_two_lines())
         return 1
     say(f"Picture: {BUILD / 'counted-and-billed.png'}")
     say(f"What the functions logged: {BUILD / 'functions.log'}")

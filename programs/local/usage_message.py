@@ -1,13 +1,8 @@
-"""Print a queue's message whose usage was taken a minute ago: an event that was saved is one day too old.
-
-python -m programs.local.usage_message events/usage_ingestion/event.json | sam local invoke … --event -
-"""
+"""A queue's message whose usage was taken a minute ago: an event that was saved is one day too old."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,14 +18,3 @@ def usage_message(path: Path, now: datetime) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8").replace(SAVED_TIME, clock.format_time(now - timedelta(minutes=1)))
     event: dict[str, Any] = json.loads(text)
     return event
-
-
-def main() -> None:
-    """Print the message of a file with usage that was taken a minute ago."""
-    parser = argparse.ArgumentParser(prog="python -m programs.local.usage_message", description=main.__doc__)
-    parser.add_argument("event", type=Path, help="events/usage_ingestion/….json")
-    print(json.dumps(usage_message(parser.parse_args().event, clock.from_unix(time.time()))))
-
-
-if __name__ == "__main__":
-    main()

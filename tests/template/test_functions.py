@@ -176,6 +176,27 @@ def test_a_stack_that_runs_keeps_its_architecture() -> None:
     assert {tuple(expand().properties(name)["Architectures"]) for name in FUNCTIONS} == {("x86_64",)}
 
 
+def test_other_stacks_find_the_layers_and_keep_the_versions_they_name() -> None:
+    template = read_template()
+    page = (ROOT / "docs" / "layer.md").read_text(encoding="utf-8")
+
+    for name in ("DependenciesLayer", "BillingLayer"):
+        assert template["Outputs"][f"{name}Arn"]["Value"] == {"Ref": name}
+        assert f"`{name}Arn`" in page
+    assert len(_layers(expand())) == 2
+    retained = {item["DeletionPolicy"] for item in expand().of_type("AWS::Lambda::LayerVersion").values()}
+    assert retained == {"Retain"}
+
+
+def test_the_readme_explains_every_setting_that_the_code_reads() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = page.split("## Settings\n")[1].split("\n## ")[0]
+    first_cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    read = {variable for name in FUNCTIONS for variable in variables_read(ROOT / FUNCTIONS[name][0] / "app.py")}
+
+    assert set(re.findall(r"`(\w+)`", " ".join(first_cells))) == read - SET_BY_RUNTIME
+
+
 def _layers(template: ExpandedTemplate) -> list[dict[str, Any]]:
     return [item["Properties"] for item in template.of_type("AWS::Lambda::LayerVersion").values()]
 
