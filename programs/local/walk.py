@@ -119,7 +119,8 @@ Other functions and events; and any event, as from `stripe trigger`:
   make trigger EVENT=customer.subscription.updated
 
 Stripe, DynamoDB, SQS and the bus listen on all addresses, since in a container
-localhost is the container: whoever reaches this machine reaches them. ^C ends it.
+localhost is the container: whoever reaches this machine reaches them.
+^C ends it.
 """
 
 
