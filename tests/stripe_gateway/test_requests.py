@@ -17,11 +17,21 @@ from billing.stripe_gateway import catalogue, checkout, customers, events, invoi
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import SnapshotDestinations, ThinDestinations
 from billing.stripe_gateway.meter_events import MeterEvents
+from billing.stripe_gateway.objects import CheckoutOptions
 from stripe_simulator import Simulator, rfc3339
 from tests.support.secrets import fixed_secrets
 
 pytestmark = pytest.mark.enable_socket
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ALL_OPTIONS = CheckoutOptions(
+    automatic_tax=True,
+    tax_id_collection=True,
+    billing_address_collection="required",
+    allow_promotion_codes=True,
+    trial_period_days=14,
+    missing_payment_method="pause",
+    locale="de",
+)
 NO_CALL = {"meter_events.meter_events"}
 """What takes a gateway and calls nothing."""
 
@@ -52,7 +62,7 @@ class Subscribed:
         addresses = "https://sensors.example/a", "https://sensors.example/b"
         for key in ("first", "second"):
             session = checkout.create_checkout_session(
-                self.gateway, "acme", self.customer, [self.price], *addresses, key
+                self.gateway, "acme", self.customer, [self.price], *addresses, ALL_OPTIONS, key
             )
         checkout.expire_older_sessions(self.gateway, "acme", self.customer, session.checkout_session_id)
 
@@ -81,7 +91,7 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "catalogue.update_price": lambda it: catalogue.update_price(it.gateway, it.price, {"active": False}),
     "checkout.is_metered": lambda it: checkout.is_metered(it.gateway, it.price),
     "checkout.create_checkout_session": lambda it: checkout.create_checkout_session(
-        it.gateway, "acme", it.customer, [it.price], "https://sensors.example/a", "https://sensors.example/b", "key"
+        it.gateway, "acme", it.customer, [it.price], "https://a.example", "https://b.example", ALL_OPTIONS, "key"
     ),
     "checkout.expire_older_sessions": lambda it: it.second_session(),
     "checkout.create_portal_session": lambda it: checkout.create_portal_session(

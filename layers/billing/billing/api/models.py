@@ -8,6 +8,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from billing.api.checkout_options import CheckoutFields
 from billing.meters import Formula
 from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
 from billing.periods import State as PeriodState
@@ -49,7 +50,7 @@ class _Stored(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class CheckoutRequest(_Body):
+class CheckoutRequest(CheckoutFields, _Body):
     """A request for a page on which the organisation subscribes."""
 
     price_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]

@@ -122,7 +122,7 @@ def open_checkout_session(
     from billing.stripe_gateway.calls import stripe_gateway
 
     session = open_checkout(
-        organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway()
+        organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway(), body
     )
     return CheckoutSessionResponse.model_validate(session)
 
