@@ -9,6 +9,7 @@ from programs.mutants import (
     metering,
     organizations,
     reconciliation,
+    selling,
     usage_edges,
     webhooks,
 )
@@ -22,4 +23,5 @@ MUTANTS = (
     *organizations.MUTANTS,
     *invoices.MUTANTS,
     *finance.MUTANTS,
+    *selling.MUTANTS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -141,6 +141,14 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "meters.create_meter": lambda it: meters.create_meter(it.gateway, "sensors", "last", "Sensors"),
     "meters.rename_meter": lambda it: meters.rename_meter(it.gateway, it.meter, "All readings"),
     "meters.reactivate_meter": lambda it: meters.reactivate_meter(it.gateway, it.meter),
+    "subscriptions.end_with_period": lambda it: subscriptions.end_with_period(it.gateway, it.subscription),
+    "subscriptions.go_on": lambda it: [
+        subscriptions.go_on(it.gateway, subscriptions.end_with_period(it.gateway, it.subscription)),
+        subscriptions.go_on(
+            it.gateway, replace(subscriptions.end_with_period(it.gateway, it.subscription), cancel_at_period_end=False)
+        ),
+    ],
+    "subscriptions.end_at_once": lambda it: subscriptions.end_at_once(it.gateway, it.subscription, prorate=True),
     "subscriptions.list_all_subscriptions": lambda it: list(subscriptions.list_all_subscriptions(it.gateway)),
     "subscriptions.list_subscriptions": lambda it: subscriptions.list_subscriptions(it.gateway, it.customer),
     "subscriptions.retrieve_subscription": lambda it: subscriptions.retrieve_subscription(it.gateway, it.subscription),

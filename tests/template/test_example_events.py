@@ -51,8 +51,10 @@ OUTCOMES = {
     "v1_customer_subscription_updated": "processed",
 }
 API_STATUSES = {
+    "cancel_subscription": 200,
     "get_subscription": 200,
     "get_usage": 200,
+    "keep_subscription": 200,
     "list_invoices": 200,
     "open_checkout_session": 201,
     "open_portal_session": 201,

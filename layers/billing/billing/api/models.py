@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -62,6 +62,16 @@ class PortalRequest(_Body):
     """A request for a page on which the organisation manages its subscription."""
 
     return_url: Address
+
+
+class CancellationRequest(_Body):
+    """A request to end the subscription: with its billing period, or at once, with the last invoice.
+
+    `prorate`, at once only: that invoice gives back the unused time of what was paid in advance.
+    """
+
+    at: Literal["period_end", "now"]
+    prorate: bool | None = None
 
 
 class CheckoutSessionResponse(_Stored):

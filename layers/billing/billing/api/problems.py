@@ -16,8 +16,10 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
+from pydantic import BaseModel
 
 from billing.api.authorization import NotYoursError, may_act
+from billing.api.models import Problem
 from billing.errors import (
     AlreadySubscribedError,
     BillingError,
@@ -25,25 +27,53 @@ from billing.errors import (
     KeyReusedError,
     NotSubscribedError,
     StripeRefusedError,
+    SubscriptionStateError,
     UnavailableError,
+    UsageNotToldError,
 )
 from billing.tables.table import is_transient
 from billing.telemetry import described, logger
 
 PROBLEM = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+USAGE_RETRY_AFTER_SECONDS = 60
 
 TITLES = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read",
     HTTPStatus.FORBIDDEN: "Not this caller's organisation",
     HTTPStatus.NOT_FOUND: "There is nothing here",
-    HTTPStatus.CONFLICT: "There is a subscription already",
+    HTTPStatus.CONFLICT: "Not in the subscription's present state",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be JSON",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request breaks a rule",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something is wrong on our side",
     HTTPStatus.BAD_GATEWAY: "Stripe refuses",
     HTTPStatus.SERVICE_UNAVAILABLE: "Not possible at this moment",
 }
+
+
+# What may go wrong with an operation that changes something, beside what may with every one.
+POST_PROBLEMS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+def responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
+    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
+    # 404: also an id with characters that no route takes.
+    always = (
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+    problems: dict[int, Any] = {
+        error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
+        for error in sorted({*always, *errors})
+    }
+    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
 
 
 class RefusedBodyError(Exception):
@@ -105,8 +135,12 @@ def _billing(error: BillingError) -> Response[str]:
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)
         case NotSubscribedError():
             return problem(HTTPStatus.NOT_FOUND, str(error))
-        case AlreadySubscribedError():
+        case AlreadySubscribedError() | SubscriptionStateError():
             return problem(HTTPStatus.CONFLICT, str(error))
+        case UsageNotToldError():
+            logger.warning("A subscription cannot end at once: hours are due", extra=described(error))
+            retry_after = {"Retry-After": str(USAGE_RETRY_AFTER_SECONDS)}
+            return problem(HTTPStatus.CONFLICT, str(error), headers=retry_after)
         case KeyReusedError():
             field = [{"field": "header.idempotency-key", "message": "It came before with another request"}]
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import BaseModel
 
 from billing.api.authorization import authorize
+from billing.api.bodies import json_object, with_text_body
+from billing.api.cancellation_routes import add_cancellation
 from billing.api.invoice_models import HourCursor, InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
 from billing.api.invoices import list_invoices, read_invoice
 from billing.api.models import (
@@ -23,86 +21,35 @@ from billing.api.models import (
     OrganizationId,
     PortalRequest,
     PortalSessionResponse,
-    Problem,
     SubscriptionResponse,
     UsageHourResponse,
     UsageResponse,
     UsageTotalResponse,
 )
-from billing.api.problems import PROBLEM, TITLES, RefusedBodyError, add_problems, plain_problem
+from billing.api.problems import POST_PROBLEMS as _POST_PROBLEMS
+from billing.api.problems import RefusedBodyError, add_problems, plain_problem
+from billing.api.problems import responses as _responses
 from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.telemetry import described, logger
 from billing.usage.reading import totals, usage_between
 
-
-def _json_object(text: str) -> Any:
-    """Read a body; Powertools would take a list for its first element."""
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise json.JSONDecodeError("The body must be a JSON object", text, 0)
-    return value
-
-
-app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=_json_object)
+app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=json_object)
 app.use(middlewares=[authorize])
 add_problems(app)
+add_cancellation(app)
 
 
 def respond(event: Any, context: Any) -> dict[str, Any]:
     """Respond to API Gateway's event of a request; whatever goes wrong becomes a problem, never an exception."""
     try:
-        return app.resolve(_readable(event), context)
+        return app.resolve(with_text_body(event), context)
     except RefusedBodyError as error:
         return plain_problem(error.status, str(error))
     except Exception as error:
         logger.error("A request failed", extra=described(error))
         return plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
-
-
-def _readable(event: Any) -> Any:
-    """Return the request with its body as text: API Gateway sends some bodies in base64.
-
-    Raises:
-        RefusedBodyError: it is no text, or not said to be JSON; Powertools would also read forms.
-    """
-    if not isinstance(event, Mapping) or not event.get("body"):
-        return event
-    content_type = (event.get("headers") or {}).get("content-type", "application/json")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise RefusedBodyError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")
-    if not event.get("isBase64Encoded"):
-        return event
-    try:
-        text = base64.b64decode(event["body"], validate=True).decode()
-    except ValueError:
-        raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "The body is not what its encoding says") from None
-    return {**event, "body": text, "isBase64Encoded": False}
-
-
-def _responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
-    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
-    # 404: also an id with characters that no route takes.
-    always = (
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-    )
-    problems: dict[int, Any] = {
-        error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
-        for error in sorted({*always, *errors})
-    }
-    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
-
-
-_POST_PROBLEMS = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
 
 
 @app.post(
