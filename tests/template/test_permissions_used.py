@@ -287,17 +287,14 @@ def test_the_billing_api_may_do_what_it_does(stack: Stack, recorder: Recorder, m
     for name in ("ALLOWED_PRICE_IDS", "ALLOWED_REDIRECT_HOSTS"):
         monkeypatch.setenv(name, json.loads(LOCAL_ENVIRONMENT.read_text())["Parameters"][name])
     handler = recorder.handling("BillingApiFunction", importlib.import_module("functions.billing_api.app").handler)
-    paths = sorted((EVENTS / "billing_api").glob("*.json"))
-    events = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    events = {path.stem: json.loads(path.read_text()) for path in sorted((EVENTS / "billing_api").glob("*.json"))}
     for event in events.values():
         assert handler(event, TimeLimit(28_000))["statusCode"] < 300
     # A customer that was deleted at Stripe gets a successor.
     stack.simulator.account.customers.delete(str(stack.record("org-new").stripe_customer_id))
     assert handler(events["open_checkout_session"], TimeLimit(28_000))["statusCode"] == 201
-    # Before a subscription ends at once, a run is asked for.
-    stack.meter()
+    stack.meter()  # and one more is asked for, before a subscription ends at once
     monkeypatch.setenv("METERING_FUNCTION", "UsageMeteringFunction")
-    at_once = events["cancel_subscription"] | {"body": '{"at": "now"}'}
-    assert handler(at_once, TimeLimit(28_000))["statusCode"] == 200
+    assert handler(events["cancel_subscription"] | {"body": '{"at": "now"}'}, TimeLimit(28_000))["statusCode"] == 200
 
     assert recorder.calls["BillingApiFunction"] == allowed("BillingApiFunction")

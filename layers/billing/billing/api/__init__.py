@@ -4,6 +4,7 @@ routes.py         the operations, each from its request to its response
 models.py         requests and responses, and the rules of their fields
 authorization.py  who may call, and for which organisation
 problems.py       the response to each error
+query.py          the query's parameters: cursors, and none that there is not
 requests.py       what a request may ask for: the allowed prices, hosts and times
 bodies.py         what a request's body must be before any route sees it
 cancellation.py   ending a subscription, in time or at once; cancellation_routes.py has its operations

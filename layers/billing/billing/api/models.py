@@ -14,6 +14,7 @@ from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
 from billing.periods import State as PeriodState
 from billing.usage.reading import State
 
+TIME_RULE = 'Must be a time in UTC, in whole seconds, like "2026-11-23T08:00:00Z"'
 TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 
 OrganizationId = Annotated[
@@ -166,9 +167,13 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error of the API: https://www.rfc-editor.org/rfc/rfc9457."""
+    """An error of the API: https://www.rfc-editor.org/rfc/rfc9457.
+
+    By its `request_id` the request is found in API Gateway's access log and in the function's.
+    """
 
     title: str
     status: int
     detail: str
     errors: list[FieldProblem] | None = None
+    request_id: str | None = None

@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +20,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from pydantic import BaseModel
 
 from billing.api.authorization import NotYoursError, may_act
-from billing.api.models import Problem
+from billing.api.models import TIME, TIME_RULE, Problem
 from billing.errors import (
     AlreadySubscribedError,
     BillingError,
@@ -53,7 +54,6 @@ TITLES = {
 
 # What may go wrong with an operation that changes something, beside what may with every one.
 POST_PROBLEMS = (
-    HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -64,6 +64,7 @@ def responses(status: int, model: type[BaseModel], description: str, *errors: HT
     """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
     # 404: also an id with characters that no route takes.
     always = (
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -114,10 +115,15 @@ def _invalid(app: APIGatewayHttpResolver, error: RequestValidationError) -> Resp
         return _not_yours(NotYoursError())
     # The messages are pydantic's about the rule; what was sent is not repeated.
     errors = [
-        {"field": ".".join(str(part) for part in each["loc"]), "message": str(each.get("msg", "Invalid"))}
-        for each in error.errors()
+        {"field": ".".join(str(part) for part in each["loc"]), "message": _message(each)} for each in error.errors()
     ]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", errors)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if (error.get("ctx") or {}).get("pattern") == TIME:
+        return TIME_RULE
+    return str(error.get("msg", "Invalid"))
 
 
 def _no_such_route(_: NotFoundError) -> Response[str]:
@@ -165,6 +171,15 @@ def _unavailable(error: Exception) -> Response[str]:
 def _defect(error: Exception) -> Response[str]:
     logger.error("A request failed", extra=described(error))
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+
+
+def with_request_id(response: dict[str, Any], event: Any) -> dict[str, Any]:
+    """Return a response whose problem, if it is one, names the request as API Gateway's access log does."""
+    context = event.get("requestContext") if isinstance(event, Mapping) else None
+    request_id = context.get("requestId") if isinstance(context, Mapping) else None
+    if not request_id or (response.get("headers") or {}).get("Content-Type") != PROBLEM:
+        return response
+    return response | {"body": json.dumps(json.loads(response["body"]) | {"request_id": str(request_id)})}
 
 
 def plain_problem(status: HTTPStatus, detail: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from billing.api.authorization import authorize
 from billing.api.bodies import json_object, with_text_body
 from billing.api.cancellation_routes import add_cancellation
-from billing.api.invoice_models import HourCursor, InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
+from billing.api.invoice_models import InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
 from billing.api.invoices import list_invoices, read_invoice
 from billing.api.models import (
     TIME,
@@ -27,8 +27,9 @@ from billing.api.models import (
     UsageTotalResponse,
 )
 from billing.api.problems import POST_PROBLEMS as _POST_PROBLEMS
-from billing.api.problems import RefusedBodyError, add_problems, plain_problem
+from billing.api.problems import RefusedBodyError, add_problems, plain_problem, with_request_id
 from billing.api.problems import responses as _responses
+from billing.api.query import Cursor, refuse_unknown_parameters
 from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
@@ -36,7 +37,7 @@ from billing.telemetry import described, logger
 from billing.usage.reading import totals, usage_between
 
 app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=json_object)
-app.use(middlewares=[authorize])
+app.use(middlewares=[authorize, refuse_unknown_parameters])
 add_problems(app)
 add_cancellation(app)
 
@@ -44,12 +45,13 @@ add_cancellation(app)
 def respond(event: Any, context: Any) -> dict[str, Any]:
     """Respond to API Gateway's event of a request; whatever goes wrong becomes a problem, never an exception."""
     try:
-        return app.resolve(with_text_body(event), context)
+        response = app.resolve(with_text_body(event), context)
     except RefusedBodyError as error:
-        return plain_problem(error.status, str(error))
+        response = plain_problem(error.status, str(error))
     except Exception as error:
         logger.error("A request failed", extra=described(error))
-        return plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+        response = plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+    return with_request_id(response, event)
 
 
 @app.post(
@@ -128,9 +130,7 @@ def get_usage(
         str | None, Query(pattern=TIME, description="Hours that begin before it are in the response; now if left out.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 168,
-    cursor: Annotated[
-        str | None, Query(pattern=TIME, description="`next_cursor` of the page before, with the same range.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> UsageResponse:
     """Read a page of a range's hours, and the totals of the whole range."""
     since, until = read_range(start, end)
@@ -177,7 +177,7 @@ def get_invoice(
     organization_id: OrganizationId,
     invoice_id: InvoiceId,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 1000,
-    cursor: HourCursor = None,
+    cursor: Cursor = None,
 ) -> InvoiceResponse:
     """Read how an invoice's lines add up, and a page of the hours of its period."""
     return InvoiceResponse.model_validate(read_invoice(organization_id, invoice_id, limit, cursor))
