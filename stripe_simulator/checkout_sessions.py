@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stripe_simulator.checkout_options import collects_payment_method, keep_details, offered
 from stripe_simulator.errors import ApiError, invalid_parameter, missing_parameter
 from stripe_simulator.parameters import (
     Params,
@@ -74,7 +75,7 @@ _NEW_SESSION: StripeObject = {
     "wallet_options": None,
 }
 """The fields that are the same in every new session."""
-_PASSED_ON = ("metadata", "description", "trial_end", "trial_period_days")
+_PASSED_ON = ("metadata", "description", "trial_end", "trial_period_days", "trial_settings")
 """The fields of `subscription_data` that the subscription gets."""
 
 
@@ -88,13 +89,14 @@ class CheckoutSessions(Resource):
         super().__init__(account)
         self._line_items: dict[str, list[Params]] = {}
         self._subscription_data: dict[str, Params] = {}
+        self._customer_updates: dict[str, Params] = {}
 
     def create(self, params: Params) -> StripeObject:
         """Open a session; its `url` is a page of the simulator on which a person can pay.
 
         Raises:
-            ApiError: 400 for missing line items, an unknown customer or price, or both `customer` and
-                `customer_email`.
+            ApiError: 400 for missing line items, an unknown customer or price, both `customer` and
+                `customer_email`, or an option that Stripe does not take.
         """
         mode = one_of(params, "mode", ("payment", "setup", "subscription"))
         if mode is None:
@@ -106,7 +108,7 @@ class CheckoutSessions(Resource):
         prices = self._prices_of(entries)
         if mode == "subscription" and not any(price["recurring"] for price in prices):
             raise invalid_parameter("mode", "You must provide at least one recurring price in `subscription` mode.")
-        session = self._new(mode, params)
+        session = self._new(mode, params) | offered(self.account, mode, params)
         session["currency"] = prices[0]["currency"] if prices else None
         session["amount_subtotal"] = session["amount_total"] = sum(
             (price["unit_amount"] or 0) * (integer(entry, "quantity") or 0)
@@ -115,6 +117,7 @@ class CheckoutSessions(Resource):
         self.objects[session["id"]] = session
         self._line_items[session["id"]] = entries
         self._subscription_data[session["id"]] = mapping(params, "subscription_data")
+        self._customer_updates[session["id"]] = {"customer_update": mapping(params, "customer_update")}
         self.account.schedule(session["expires_at"], lambda: self._expire(session))
         return copied(session)
 
@@ -230,7 +233,8 @@ class CheckoutSessions(Resource):
         """Pay a session as its buyer: makes the customer where there is none, the subscription and its first invoice.
 
         All events of it are created in the same second, `checkout.session.completed` last. `metadata` is put on the
-        customer that is made. Returns the completed session.
+        customer that is made. Where the session asks for no payment method, the customer has none until
+        `customers.set_payment_method`. Returns the completed session.
 
         Raises:
             ApiError: 400 where it is not open.
@@ -242,11 +246,14 @@ class CheckoutSessions(Resource):
         if session["customer"] is None:
             customer = self.account.customers.create({"email": email, "metadata": metadata or {}})
             session["customer"] = customer["id"]
-        session["customer_details"] = {"email": email, "name": None, "tax_exempt": "none", "tax_ids": []}
+        keep_details(self.account, session, self._customer_updates[session_id], email)
         if session["mode"] == "subscription":
             data = self._subscription_data[session_id]
+            has_payment_method = collects_payment_method(session, data)
+            self.account.customers.set_payment_method(session["customer"], is_there=has_payment_method)
             subscription = self.account.subscriptions.create(
                 {name: data[name] for name in _PASSED_ON if name in data}
+                | {"automatic_tax": {"enabled": session["automatic_tax"]["enabled"]}}
                 | {"customer": session["customer"], "items": self._line_items[session_id]}
             )
             session["subscription"] = subscription["id"]

@@ -29,6 +29,7 @@ class Customers(Resource):
         super().__init__(account)
         self._searchable_from: dict[str, float] = {}
         self._payment_outcome: dict[str, PaymentOutcome] = {}
+        self._without_payment_method: set[str] = set()
 
     def create(self, params: Params) -> StripeObject:
         """Create a customer, who may live by a `test_clock`."""
@@ -181,6 +182,14 @@ class Customers(Resource):
         """Decide whether this customer's invoices are paid from now on (they are, unless told otherwise)."""
         self._payment_outcome[customer_id] = outcome
 
+    def set_payment_method(self, customer_id: str, *, is_there: bool) -> None:
+        """Decide whether this customer has a payment method from now on (it has, unless a checkout asked for none)."""
+        (self._without_payment_method.discard if is_there else self._without_payment_method.add)(customer_id)
+
+    def has_payment_method(self, customer_id: str) -> bool:
+        """Say whether this customer has a payment method now."""
+        return customer_id not in self._without_payment_method
+
     def pays(self, customer_id: Any) -> bool:
         """Say whether an attempt to pay an invoice of this customer works now."""
-        return self._payment_outcome.get(customer_id, "paid") == "paid"
+        return self.has_payment_method(customer_id) and self._payment_outcome.get(customer_id, "paid") == "paid"

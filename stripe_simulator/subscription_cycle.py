@@ -71,6 +71,16 @@ def _reach(account: Account, subscription: StripeObject, at: int) -> None:
 def _renew(account: Account, subscription: StripeObject, at: int) -> None:
     before = copied(subscription)
     is_end_of_trial = subscription["status"] == "trialing"
+    if is_end_of_trial and not account.customers.has_payment_method(subscription["customer"]):
+        behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+        if behavior == "cancel":
+            bill_last_period(account, subscription)
+            end(account, subscription, "payment_failed")
+            return
+        if behavior == "pause":
+            subscription["status"] = "paused"
+            account.events.emit("customer.subscription.paused", subscription)
+            return
     if is_end_of_trial:
         subscription["status"] = "active"
     start = current_period_start(subscription)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stripe_simulator.checkout_options import END_BEHAVIORS
 from stripe_simulator.errors import ApiError, missing_parameter
 from stripe_simulator.invoice_lines import costs_in_advance
 from stripe_simulator.new_objects import NEW_SUBSCRIPTION
@@ -88,7 +89,15 @@ class Subscriptions(Resource):
         return copied(subscription)
 
     def _new(self, customer: str, start: int, trial_end: int | None, params: Params) -> StripeObject:
-        return copied(NEW_SUBSCRIPTION) | {
+        subscription = copied(NEW_SUBSCRIPTION)
+        behavior = one_of(
+            mapping(mapping(params, "trial_settings"), "end_behavior"), "missing_payment_method", END_BEHAVIORS
+        )
+        if behavior:
+            subscription["trial_settings"] = {"end_behavior": {"missing_payment_method": behavior}}
+        if boolean(mapping(params, "automatic_tax"), "enabled"):
+            subscription["automatic_tax"] |= {"enabled": True, "liability": {"type": "self"}}
+        return subscription | {
             "id": self.account.new_id("sub", 24),
             "billing_cycle_anchor": trial_end or start,
             "cancel_at": integer(params, "cancel_at"),

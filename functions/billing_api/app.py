@@ -14,14 +14,21 @@ from billing.telemetry import count, flush, logger
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Respond to a request of the billing API; whatever goes wrong becomes a problem, never an exception."""
     started = time.perf_counter()
-    response = respond(event, context)
-    status = response["statusCode"]
-    if status >= HTTPStatus.BAD_REQUEST:
-        count("api_errors", dimension=str(status))
-    flush()
-    fields = {"status": status, "duration_ms": round((time.perf_counter() - started) * 1000, 1)}
-    logger.info("API request", extra=_route(event) | fields)
+    with logger.append_context_keys(request_id=_request_id(event)):
+        response = respond(event, context)
+        status = response["statusCode"]
+        if status >= HTTPStatus.BAD_REQUEST:
+            count("api_errors", dimension=str(status))
+        flush()
+        fields = {"status": status, "duration_ms": round((time.perf_counter() - started) * 1000, 1)}
+        logger.info("API request", extra=_route(event) | fields)
     return response
+
+
+def _request_id(event: Any) -> str | None:
+    """Return API Gateway's id of the request, which its access log has too."""
+    context = event.get("requestContext") if isinstance(event, Mapping) else None
+    return context.get("requestId") if isinstance(context, Mapping) else None
 
 
 def _route(event: Any) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from billing.time_limit import may_continue
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Bill every due hour; with a queue configured, enqueue the shards for the workers instead.
 
-    An event `{"organization_id": "acme"}` has that organisation's due hours billed alone, and at once;
+    An event `{"organization_id": "acme"}` has that organisation's due hours billed alone, and at once, with
+    `"running_hour": true` also what the running hour counts so far;
     `{"measure": "backlog"}` bills nothing.
 
     Raises:

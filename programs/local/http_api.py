@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import base64
 import importlib
+import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+REQUESTS = itertools.count(1)
+"""The requests' numbers."""
 SIGNED = {"iam": {"userArn": "arn:aws:iam::123456789012:role/product", "accountId": "123456789012"}}
 """What API Gateway adds to a request that was signed with AWS credentials."""
 
@@ -107,6 +110,7 @@ class HttpApi:
             "requestContext": {
                 "authorizer": self.authorizer if authorizer is None else authorizer,
                 "http": {"method": method, "path": path},
+                "requestId": f"local-{next(REQUESTS)}",
                 "stage": "$default",
             },
             "body": body,

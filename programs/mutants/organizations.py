@@ -97,8 +97,8 @@ MUTANTS = (
     Mutant(
         "an unfinished checkout is in nobody's way",
         CHECKOUT_API,
-        "each.meters and each.has_begun and each.is_living",
-        "each.meters and each.is_living",
+        "if each.meters and each.has_begun]",
+        "if each.meters]",
         f"{SECOND_CHECKOUT} -k has_begun",
     ),
     Mutant(

@@ -10,6 +10,7 @@ from programs.mutants import (
     metering,
     organizations,
     reconciliation,
+    selling,
     usage_edges,
     webhooks,
 )
@@ -24,4 +25,5 @@ MUTANTS = (
     *invoices.MUTANTS,
     *finance.MUTANTS,
     *access.MUTANTS,
+    *selling.MUTANTS,
 )

@@ -55,6 +55,8 @@ def test_a_token_never_reaches_another_organisation(
     for authorizer in NOT_ACMES:
         response = api.call(method, f"/organizations/acme/{operation}", body, authorizer=authorizer)
         assert response.status == 403, authorizer
+        request_id = response.body.pop("request_id")
+        assert request_id.startswith("local-")
         assert response.body == {
             "title": "Not this caller's organisation",
             "status": 403,

@@ -134,7 +134,8 @@ def test_checkout_is_refused_with_409_when_the_organisation_has_a_living_subscri
     refused = api.call("POST", CHECKOUT, _request(stack))
     assert refused.status == 409
     assert refused.headers["Content-Type"] == "application/problem+json"
-    assert refused.body["title"] == "There is a subscription already"
+    assert refused.body["title"] == "Not in the subscription's present state"
+    assert "has a subscription" in refused.body["detail"]
     assert len(_sessions(stack)) == 1
 
 

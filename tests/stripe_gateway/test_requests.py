@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -27,6 +27,7 @@ from billing.stripe_gateway import (
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.destinations import SnapshotDestinations, ThinDestinations
 from billing.stripe_gateway.meter_events import MeterEvents
+from billing.stripe_gateway.objects import CheckoutOptions
 from operations.provisioning.portal import FEATURES
 from stripe_simulator import Simulator, rfc3339
 from tests.support.secrets import fixed_secrets
@@ -35,6 +36,15 @@ pytestmark = pytest.mark.enable_socket
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NO_CALL = {"meter_events.meter_events", "permissions.lacking_permissions"}
 """What takes a gateway and calls nothing, or calls what is to be refused (test_permissions.py)."""
+ALL_OPTIONS = CheckoutOptions(
+    automatic_tax=True,
+    tax_id_collection=True,
+    billing_address_collection="required",
+    allow_promotion_codes=True,
+    trial_period_days=14,
+    missing_payment_method="pause",
+    locale="de",
+)
 
 
 @dataclass
@@ -63,7 +73,7 @@ class Subscribed:
         addresses = "https://sensors.example/a", "https://sensors.example/b"
         for key in ("first", "second"):
             session = checkout.create_checkout_session(
-                self.gateway, "acme", self.customer, [self.price], *addresses, key
+                self.gateway, "acme", self.customer, [self.price], *addresses, ALL_OPTIONS, key
             )
         checkout.expire_older_sessions(self.gateway, "acme", self.customer, session.checkout_session_id)
 
@@ -98,7 +108,7 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "catalogue.retrieve_price": lambda it: catalogue.retrieve_price(it.gateway, it.price),
     "checkout.is_metered": lambda it: checkout.is_metered(it.gateway, it.price),
     "checkout.create_checkout_session": lambda it: checkout.create_checkout_session(
-        it.gateway, "acme", it.customer, [it.price], "https://sensors.example/a", "https://sensors.example/b", "key"
+        it.gateway, "acme", it.customer, [it.price], "https://a.example", "https://b.example", ALL_OPTIONS, "key"
     ),
     "checkout.expire_older_sessions": lambda it: it.second_session(),
     "customers.find_customer": lambda it: customers.find_customer(it.gateway, "acme", NOON),
@@ -156,6 +166,14 @@ CALLS: dict[str, Callable[[Subscribed], object]] = {
     "portal.create_portal_session": lambda it: portal.create_portal_session(
         it.gateway, it.customer, "https://sensors.example", "key"
     ),
+    "subscriptions.end_with_period": lambda it: subscriptions.end_with_period(it.gateway, it.subscription),
+    "subscriptions.go_on": lambda it: [
+        subscriptions.go_on(it.gateway, subscriptions.end_with_period(it.gateway, it.subscription)),
+        subscriptions.go_on(
+            it.gateway, replace(subscriptions.end_with_period(it.gateway, it.subscription), cancel_at_period_end=False)
+        ),
+    ],
+    "subscriptions.end_at_once": lambda it: subscriptions.end_at_once(it.gateway, it.subscription, prorate=True),
     "subscriptions.list_all_subscriptions": lambda it: list(subscriptions.list_all_subscriptions(it.gateway)),
     "subscriptions.list_subscriptions": lambda it: subscriptions.list_subscriptions(it.gateway, it.customer),
     "subscriptions.retrieve_subscription": lambda it: subscriptions.retrieve_subscription(it.gateway, it.subscription),

@@ -100,3 +100,39 @@ def test_a_portal_session_has_a_url_and_the_default_configuration(client: stripe
     assert session.url.startswith("http")
     (configuration,) = client.v1.billing_portal.configurations.list().data
     assert (session.configuration, configuration.is_default) == (configuration.id, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"locale": "xx"}, "Invalid locale"),
+        ({"billing_address_collection": "never"}, "Invalid billing_address_collection"),
+        ({"tax_id_collection": {"enabled": True}}, r"customer_update\[name\]"),
+        ({"automatic_tax": {"enabled": True}}, r"customer_update\[address\]"),
+        ({"subscription_data": {"trial_period_days": 731}}, "730 days"),
+        ({"subscription_data": {"trial_period_days": 0}}, "greater than or equal to 1"),
+    ],
+)
+def test_a_checkout_refuses_what_stripe_refuses(
+    client: stripe.StripeClient, price: Any, customer: str, changes: Any, message: str
+) -> None:
+    params: Any = {"mode": "subscription", "line_items": [{"price": price.id}], "customer": customer, **changes}
+    with pytest.raises(stripe.InvalidRequestError, match=message):
+        client.v1.checkout.sessions.create(params)
+
+
+def test_a_checkout_may_change_only_a_customer_that_is_there(client: stripe.StripeClient, price: Any) -> None:
+    params: Any = {"mode": "subscription", "line_items": [{"price": price.id}], "customer_update": {"name": "auto"}}
+    with pytest.raises(stripe.InvalidRequestError, match="can only be used with `customer`"):
+        client.v1.checkout.sessions.create(params)
+
+
+def test_a_buyer_is_asked_for_a_payment_method_where_anything_is_due_now(
+    simulator: Simulator, subscribe: Subscribe, seat: Any
+) -> None:
+    optional = {"payment_method_collection": "if_required"}
+    paid = subscribe("org_1", line_items=[{"price": seat.id, "quantity": 1}], **optional)
+    free = subscribe("org_2", **optional)
+    customers = simulator.account.customers
+    assert customers.has_payment_method(paid.customer)
+    assert not customers.has_payment_method(free.customer)

@@ -80,5 +80,6 @@ GRANTED: dict[str, dict[str, set[str]]] = {
         "CustomersTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "UsageTable": {"dynamodb:Query"},
         "PeriodsTable": {"dynamodb:Query"},
+        "UsageMeteringFunction": {"lambda:InvokeFunction"},
     },
 }

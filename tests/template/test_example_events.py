@@ -54,9 +54,11 @@ OUTCOMES = {
 }
 API_STATUSES = {
     "get_access": 200,
+    "cancel_subscription": 200,
     "get_subscription": 200,
     "get_thresholds": 200,
     "get_usage": 200,
+    "keep_subscription": 200,
     "list_invoices": 200,
     "open_checkout_session": 201,
     "open_portal_session": 201,

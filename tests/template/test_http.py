@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
+from billing.api.routes import app
 from programs.local.cloudformation import read_template
 from tests.template.expanded import expand, referred
-from tests.template.source import ROOT
 
 WEBHOOK = ("post", "/stripe/webhook")
 
@@ -19,9 +19,8 @@ def _operations(**parameters: str) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _routes_of_the_code() -> set[tuple[str, str]]:
-    source = (ROOT / "layers" / "billing" / "billing" / "api" / "routes.py").read_text(encoding="utf-8")
-    routes = re.findall(r'^@app\.(get|post|put|patch|delete)\(\s*"([^"]+)"', source, re.MULTILINE)
-    return {(method, path.replace("<", "{").replace(">", "}")) for method, path in routes}
+    routes = [*app._static_routes, *app._dynamic_routes]
+    return {(str(route.method).lower(), route.openapi_path) for route in routes}
 
 
 def test_the_routes_are_the_webhook_and_those_of_the_billing_api() -> None:

@@ -67,6 +67,16 @@ ALLOWED_AND_REFUSED: dict[str, tuple[list[str], list[str]]] = {
         ["", "price_1AbC", "price_1,price_2", "price_1, price_2"],
         ["price_1,", "price-1", "price_1;x"],
     ),
+    "CheckoutOptions": (
+        [
+            "",
+            "automatic_tax",
+            "tax_id_collection,allow_promotion_codes, billing_address_collection:required",
+            "trial_period_days:730,missing_payment_method:pause",
+        ],
+        # More than Stripe takes; what is none; what SAM leaves of "automatic_tax, tax_id_collection".
+        ["trial_period_days:731", "trial_period_days:0", "trial_period_days", "taxes", "automatic_tax,", "locale:xx"],
+    ),
     "AlarmEmail": (["", "ops@example.com"], ["ops", "ops@", "a b@example.com", "a@b@c"]),
     "UsageSenders": (
         [

@@ -8,6 +8,7 @@
     │   ├── InvalidRequestError         a request to the billing API that breaks a rule of its own: HTTP 422
     │   ├── NotSubscribedError          the organisation has no customer or subscription to look at: HTTP 404
     │   ├── AlreadySubscribedError      the organisation has a living subscription: HTTP 409
+    │   ├── SubscriptionStateError      what is asked for cannot be done to a subscription as it is: HTTP 409
     │   └── StripeRefusedError          Stripe said no, and will say no again
     │       ├── KeyReusedError              the idempotency key came before, with other parameters
     │       └── StripeNotFoundError         the object does not exist (any more) in this Stripe account
@@ -15,6 +16,7 @@
     │   ├── StripeUnavailableError      no response, 409, 429, 5xx
     │   │   └── StripeKeyError              a key that does not work, or may not do this
     │   ├── ContentionError             others kept writing the same item
+    │   ├── UsageNotToldError           Stripe has to be told an organisation's usage first: HTTP 409
     │   └── UsageNotSentError           the queue did not take usage: send the same again
     └── ConfigurationError          a person has to change a setting: the message says which
         ├── NotSetUpError               the stack is new: nobody has filled its secret yet
@@ -62,6 +64,10 @@ class NotSubscribedError(RefusedError):
 
 class AlreadySubscribedError(RefusedError):
     """An organisation that has a living subscription already; the message is for the caller."""
+
+
+class SubscriptionStateError(RefusedError):
+    """A subscription that is not in the state that a request needs; the message is for the caller."""
 
 
 class StripeRefusedError(RefusedError):
@@ -112,6 +118,10 @@ class StripeKeyError(StripeUnavailableError):
 
 class ContentionError(UnavailableError):
     """An item that changed under every attempt to write it."""
+
+
+class UsageNotToldError(UnavailableError):
+    """Usage that Stripe has to be told before a subscription may end; the message is for the caller."""
 
 
 class UsageNotSentError(UnavailableError):

@@ -15,6 +15,8 @@ from billing.telemetry import described, logger
 
 # In these minutes of an hour its scheduled run is about to begin or at work: template.yaml, `cron(5 * * * ? *)`.
 MINUTES_OF_THE_SCHEDULE = range(10)
+# API Gateway waits 30 seconds for the billing API, which has Stripe to ask as well.
+LONGEST_RUN_SECONDS = 15
 
 
 @cache
@@ -24,6 +26,36 @@ def lambda_client() -> Any:
     import boto3
 
     return boto3.client("lambda", config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}))
+
+
+@cache
+def waiting_lambda_client() -> Any:
+    """Return the process's only client of Lambda that waits for a function to end, made on first use."""
+    import boto3
+
+    config = Config(connect_timeout=2, read_timeout=LONGEST_RUN_SECONDS, retries={"total_max_attempts": 1})
+    return boto3.client("lambda", config=config)
+
+
+def run_now(organization_id: str) -> None:
+    """Have all due hours of an organisation sent, the running one too, and wait for it as long as a caller can.
+
+    Nothing is said of how it went: the hours themselves say what is still due. So a run that fails, is throttled or
+    takes too long is only logged.
+    """
+    if not metering_function():
+        return
+    payload = json.dumps({"organization_id": organization_id, "running_hour": True}).encode()
+    try:
+        response = waiting_lambda_client().invoke(
+            FunctionName=metering_function(), InvocationType="RequestResponse", Payload=payload
+        )
+    except (BotoCoreError, ClientError) as error:
+        extra = {"organization_id": organization_id} | described(error)
+        logger.warning("A run that was waited for did not end", extra=extra)
+    else:
+        extra = {"organization_id": organization_id, "function_error": response.get("FunctionError")}
+        logger.info("A run was waited for: a subscription is to end at once", extra=extra)
 
 
 def request_run(organization_id: str) -> None:

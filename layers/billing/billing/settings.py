@@ -79,6 +79,11 @@ def allowed_redirect_hosts() -> frozenset[str]:
     return frozenset(host.lower() for host in _listed("ALLOWED_REDIRECT_HOSTS", text))
 
 
+def checkout_options() -> str:
+    """Return what every checkout offers, as `CHECKOUT_OPTIONS` has it: `name` or `name:value`, separated by commas."""
+    return os.environ.get("CHECKOUT_OPTIONS", "")
+
+
 def jwt_organization_claim() -> str:
     """Return the token's claim that names the caller's organisation; empty where callers sign with AWS credentials."""
     return os.environ.get("JWT_ORGANIZATION_CLAIM", "")

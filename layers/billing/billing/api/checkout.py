@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 
+from billing.api.checkout_options import USUAL, CheckoutFields, options_of
 from billing.api.customers import customer_of
 from billing.api.requests import check_address, check_prices
 from billing.errors import AlreadySubscribedError, NotSubscribedError, StripeNotFoundError
@@ -26,27 +27,26 @@ def open_checkout(
     cancel_url: str,
     request_key: str | None,
     gateway: StripeGateway,
+    fields: CheckoutFields = USUAL,
 ) -> CheckoutSession:
     """Open a checkout session in which the organisation's customer subscribes.
 
     The same `request_key` again within 24 hours opens no second session; another one ends those that are still open.
 
     Raises:
-        InvalidRequestError: a price or a host that is not allowed.
+        InvalidRequestError: a price, a host or an option that is not allowed.
         AlreadySubscribedError: the organisation has a subscription to a meter that has begun and not ended.
         StripeRefusedError: Stripe does not sell these prices together, or the key came before with another request.
         UnavailableError: the same request can succeed later.
     """
-    check_prices(price_ids, allowed_price_ids())
-    for field, address in (("success_url", success_url), ("cancel_url", cancel_url)):
-        check_address(field, address, allowed_redirect_hosts())
-    _refuse_second_subscription(organization_id, gateway)
+    _check(price_ids, success_url, cancel_url, fields)
+    options = options_of(fields, was_subscribed=_refuse_second_subscription(organization_id, gateway))
     request_key = request_key or uuid.uuid4().hex
 
     def open_for(customer_id: str) -> CheckoutSession:
         key = _idempotency_key("checkout", organization_id, customer_id, request_key)
         session = create_checkout_session(
-            gateway, organization_id, customer_id, price_ids, success_url, cancel_url, key
+            gateway, organization_id, customer_id, price_ids, success_url, cancel_url, options, key
         )
         expire_older_sessions(gateway, organization_id, customer_id, session.checkout_session_id)
         return session
@@ -61,15 +61,26 @@ def open_checkout(
         return open_for(customer_of(organization_id, gateway, deleted_id=customer_id))
 
 
-def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) -> None:
-    """Ask Stripe itself: the webhook of a new subscription may be on its way."""
+def _check(price_ids: Sequence[str], success_url: str, cancel_url: str, fields: CheckoutFields) -> None:
+    """Refuse what breaks a rule before Stripe is asked anything."""
+    check_prices(price_ids, allowed_price_ids())
+    for field, address in (("success_url", success_url), ("cancel_url", cancel_url)):
+        check_address(field, address, allowed_redirect_hosts())
+    options_of(fields, was_subscribed=False)
+
+
+def _refuse_second_subscription(organization_id: str, gateway: StripeGateway) -> bool:
+    """Ask Stripe itself: the webhook of a new subscription may be on its way. Say whether there was one before."""
     record = SubscriptionRecord.of(organization_id, consistent=True)
+    was_subscribed = False
     if record is None:
-        return
+        return was_subscribed
     for customer_id in sorted(record.customer_ids or ()):
-        subscriptions = list_subscriptions(gateway, customer_id)
-        if any(each.meters and each.has_begun and each.is_living for each in subscriptions):
+        begun = [each for each in list_subscriptions(gateway, customer_id) if each.meters and each.has_begun]
+        if any(each.is_living for each in begun):
             raise AlreadySubscribedError("The organisation has a subscription; the portal is where to change it")
+        was_subscribed = was_subscribed or bool(begun)
+    return was_subscribed
 
 
 def open_portal(organization_id: str, return_url: str, request_key: str | None, gateway: StripeGateway) -> str:

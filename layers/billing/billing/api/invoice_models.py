@@ -26,7 +26,6 @@ PeriodCursor = Annotated[
         description="`next_cursor` of the page before.",
     ),
 ]
-HourCursor = Annotated[str | None, Query(pattern=TIME, description="`next_cursor` of the page before.")]
 # Whoever wrote the table may have named it otherwise.
 AsWritten = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 

@@ -36,7 +36,7 @@ def read_invoice(organization_id: str, invoice_id: str, limit: int, cursor: str 
     Raises:
         NotSubscribedError: no period of the organisation has it.
     """
-    now = clock.utc_now()
+    now = clock.utc_now().replace(microsecond=0)  # it is shown, and times are written in whole seconds
     periods = known_periods(organization_id, now)
     period = period_with(periods, invoice_id)
     if period is None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from billing.access.rule import Reason
 from billing.access.rule import State as AccessState
+from billing.api.checkout_options import CheckoutFields
 from billing.meters import Formula
 from billing.organizations import LONGEST_ORGANIZATION_ID, ORGANIZATION_ID
 from billing.periods import State as PeriodState
 from billing.usage.reading import State
 
+TIME_RULE = 'Must be a time in UTC, in whole seconds, like "2026-11-23T08:00:00Z"'
 TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 
 OrganizationId = Annotated[
@@ -51,7 +53,7 @@ class _Stored(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class CheckoutRequest(_Body):
+class CheckoutRequest(CheckoutFields, _Body):
     """A request for a page on which the organisation subscribes."""
 
     price_ids: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=20)]
@@ -63,6 +65,16 @@ class PortalRequest(_Body):
     """A request for a page on which the organisation manages its subscription."""
 
     return_url: Address
+
+
+class CancellationRequest(_Body):
+    """A request to end the subscription: with its billing period, or at once, with the last invoice.
+
+    `prorate`, at once only: that invoice gives back the unused time of what was paid in advance.
+    """
+
+    at: Literal["period_end", "now"]
+    prorate: bool | None = None
 
 
 class CheckoutSessionResponse(_Stored):
@@ -184,9 +196,13 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error of the API: https://www.rfc-editor.org/rfc/rfc9457."""
+    """An error of the API: https://www.rfc-editor.org/rfc/rfc9457.
+
+    By its `request_id` the request is found in API Gateway's access log and in the function's.
+    """
 
     title: str
     status: int
     detail: str
     errors: list[FieldProblem] | None = None
+    request_id: str | None = None

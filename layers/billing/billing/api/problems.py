@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -16,8 +17,10 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
     ResponseValidationError,
 )
+from pydantic import BaseModel
 
 from billing.api.authorization import NotYoursError, may_act
+from billing.api.models import TIME, TIME_RULE, Problem
 from billing.errors import (
     AlreadySubscribedError,
     BillingError,
@@ -25,25 +28,53 @@ from billing.errors import (
     KeyReusedError,
     NotSubscribedError,
     StripeRefusedError,
+    SubscriptionStateError,
     UnavailableError,
+    UsageNotToldError,
 )
 from billing.tables.table import is_transient
 from billing.telemetry import described, logger
 
 PROBLEM = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+USAGE_RETRY_AFTER_SECONDS = 60
 
 TITLES = {
     HTTPStatus.BAD_REQUEST: "The request cannot be read",
     HTTPStatus.FORBIDDEN: "Not this caller's organisation",
     HTTPStatus.NOT_FOUND: "There is nothing here",
-    HTTPStatus.CONFLICT: "There is a subscription already",
+    HTTPStatus.CONFLICT: "Not in the subscription's present state",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body must be JSON",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request breaks a rule",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something is wrong on our side",
     HTTPStatus.BAD_GATEWAY: "Stripe refuses",
     HTTPStatus.SERVICE_UNAVAILABLE: "Not possible at this moment",
 }
+
+
+# What may go wrong with an operation that changes something, beside what may with every one.
+POST_PROBLEMS = (
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+def responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
+    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
+    # 404: also an id with characters that no route takes.
+    always = (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    )
+    problems: dict[int, Any] = {
+        error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
+        for error in sorted({*always, *errors})
+    }
+    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
 
 
 class RefusedBodyError(Exception):
@@ -84,10 +115,15 @@ def _invalid(app: APIGatewayHttpResolver, error: RequestValidationError) -> Resp
         return _not_yours(NotYoursError())
     # The messages are pydantic's about the rule; what was sent is not repeated.
     errors = [
-        {"field": ".".join(str(part) for part in each["loc"]), "message": str(each.get("msg", "Invalid"))}
-        for each in error.errors()
+        {"field": ".".join(str(part) for part in each["loc"]), "message": _message(each)} for each in error.errors()
     ]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", errors)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if (error.get("ctx") or {}).get("pattern") == TIME:
+        return TIME_RULE
+    return str(error.get("msg", "Invalid"))
 
 
 def _no_such_route(_: NotFoundError) -> Response[str]:
@@ -105,8 +141,12 @@ def _billing(error: BillingError) -> Response[str]:
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)
         case NotSubscribedError():
             return problem(HTTPStatus.NOT_FOUND, str(error))
-        case AlreadySubscribedError():
+        case AlreadySubscribedError() | SubscriptionStateError():
             return problem(HTTPStatus.CONFLICT, str(error))
+        case UsageNotToldError():
+            logger.warning("A subscription cannot end at once: hours are due", extra=described(error))
+            retry_after = {"Retry-After": str(USAGE_RETRY_AFTER_SECONDS)}
+            return problem(HTTPStatus.CONFLICT, str(error), headers=retry_after)
         case KeyReusedError():
             field = [{"field": "header.idempotency-key", "message": "It came before with another request"}]
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "See errors", field)
@@ -131,6 +171,15 @@ def _unavailable(error: Exception) -> Response[str]:
 def _defect(error: Exception) -> Response[str]:
     logger.error("A request failed", extra=described(error))
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+
+
+def with_request_id(response: dict[str, Any], event: Any) -> dict[str, Any]:
+    """Return a response whose problem, if it is one, names the request as API Gateway's access log does."""
+    context = event.get("requestContext") if isinstance(event, Mapping) else None
+    request_id = context.get("requestId") if isinstance(context, Mapping) else None
+    if not request_id or (response.get("headers") or {}).get("Content-Type") != PROBLEM:
+        return response
+    return response | {"body": json.dumps(json.loads(response["body"]) | {"request_id": str(request_id)})}
 
 
 def plain_problem(status: HTTPStatus, detail: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from billing import clock
+from billing.api.models import TIME_RULE
 from billing.errors import InvalidRequestError
 
 # On these a browser may be sent back without TLS: it is the developer's own machine.
@@ -59,7 +60,7 @@ def read_range(start: str | None, end: str | None) -> tuple[datetime, datetime]:
     Raises:
         InvalidRequestError: a time that does not exist, or a range that is empty or longer than `LONGEST_RANGE`.
     """
-    until = _time("end", end) if end is not None else clock.utc_now()
+    until = _time("end", end) if end is not None else _next_second(clock.utc_now())
     since = clock.hour_of(_time("start", start) if start is not None else until - DEFAULT_RANGE)
     if since >= until:
         raise InvalidRequestError("start", "Must lie before end")
@@ -68,11 +69,16 @@ def read_range(start: str | None, end: str | None) -> tuple[datetime, datetime]:
     return since, until
 
 
+def _next_second(moment: datetime) -> datetime:
+    """Return the first whole second that is not before a moment: times are written in whole seconds."""
+    return moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
+
+
 def _time(field: str, text: str) -> datetime:
     try:
         moment = clock.parse_time(text)
     except ValueError:
-        raise InvalidRequestError(field, 'Must be a time like "2026-11-23T08:00:00Z"') from None
+        raise InvalidRequestError(field, TIME_RULE) from None
     if not 1970 <= moment.year < 9999:
         raise InvalidRequestError(field, "Must be a time of this era")
     return moment

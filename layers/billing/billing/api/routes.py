@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import BaseModel
 
 from billing.access.reading import may_use
 from billing.api.authorization import authorize
-from billing.api.invoice_models import HourCursor, InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
+from billing.api.bodies import json_object, with_text_body
+from billing.api.cancellation_routes import add_cancellation
+from billing.api.invoice_models import InvoiceId, InvoiceResponse, InvoicesResponse, PeriodCursor
 from billing.api.invoices import list_invoices, read_invoice
 from billing.api.models import (
     TIME,
@@ -25,7 +23,6 @@ from billing.api.models import (
     OrganizationId,
     PortalRequest,
     PortalSessionResponse,
-    Problem,
     SubscriptionResponse,
     ThresholdsRequest,
     ThresholdsResponse,
@@ -33,7 +30,10 @@ from billing.api.models import (
     UsageResponse,
     UsageTotalResponse,
 )
-from billing.api.problems import PROBLEM, TITLES, RefusedBodyError, add_problems, plain_problem
+from billing.api.problems import POST_PROBLEMS as _POST_PROBLEMS
+from billing.api.problems import RefusedBodyError, add_problems, plain_problem, with_request_id
+from billing.api.problems import responses as _responses
+from billing.api.query import Cursor, refuse_unknown_parameters
 from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
 from billing.tables.subscriptions import SubscriptionRecord
@@ -41,73 +41,22 @@ from billing.telemetry import described, logger
 from billing.thresholds.keeping import replace_thresholds, thresholds_of
 from billing.usage.reading import totals, usage_between
 
-
-def _json_object(text: str) -> Any:
-    """Read a body; Powertools would take a list for its first element."""
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise json.JSONDecodeError("The body must be a JSON object", text, 0)
-    return value
-
-
-app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=_json_object)
-app.use(middlewares=[authorize])
+app = APIGatewayHttpResolver(enable_validation=True, debug=False, json_body_deserializer=json_object)
+app.use(middlewares=[authorize, refuse_unknown_parameters])
 add_problems(app)
+add_cancellation(app)
 
 
 def respond(event: Any, context: Any) -> dict[str, Any]:
     """Respond to API Gateway's event of a request; whatever goes wrong becomes a problem, never an exception."""
     try:
-        return app.resolve(_readable(event), context)
+        response = app.resolve(with_text_body(event), context)
     except RefusedBodyError as error:
-        return plain_problem(error.status, str(error))
+        response = plain_problem(error.status, str(error))
     except Exception as error:
         logger.error("A request failed", extra=described(error))
-        return plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
-
-
-def _readable(event: Any) -> Any:
-    """Return the request with its body as text: API Gateway sends some bodies in base64.
-
-    Raises:
-        RefusedBodyError: it is no text, or not said to be JSON; Powertools would also read forms.
-    """
-    if not isinstance(event, Mapping) or not event.get("body"):
-        return event
-    content_type = (event.get("headers") or {}).get("content-type", "application/json")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise RefusedBodyError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json")
-    if not event.get("isBase64Encoded"):
-        return event
-    try:
-        text = base64.b64decode(event["body"], validate=True).decode()
-    except ValueError:
-        raise RefusedBodyError(HTTPStatus.BAD_REQUEST, "The body is not what its encoding says") from None
-    return {**event, "body": text, "isBase64Encoded": False}
-
-
-def _responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
-    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
-    # 404: also an id with characters that no route takes.
-    always = (
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-    )
-    problems: dict[int, Any] = {
-        error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
-        for error in sorted({*always, *errors})
-    }
-    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
-
-
-_POST_PROBLEMS = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
+        response = plain_problem(HTTPStatus.INTERNAL_SERVER_ERROR, "It has been noted")
+    return with_request_id(response, event)
 
 
 @app.post(
@@ -127,7 +76,7 @@ def open_checkout_session(
     from billing.stripe_gateway.calls import stripe_gateway
 
     session = open_checkout(
-        organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway()
+        organization_id, body.price_ids, body.success_url, body.cancel_url, idempotency_key, stripe_gateway(), body
     )
     return CheckoutSessionResponse.model_validate(session)
 
@@ -232,9 +181,7 @@ def get_usage(
         str | None, Query(pattern=TIME, description="Hours that begin before it are in the response; now if left out.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 168,
-    cursor: Annotated[
-        str | None, Query(pattern=TIME, description="`next_cursor` of the page before, with the same range.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> UsageResponse:
     """Read a page of a range's hours, and the totals of the whole range."""
     since, until = read_range(start, end)
@@ -281,7 +228,7 @@ def get_invoice(
     organization_id: OrganizationId,
     invoice_id: InvoiceId,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many hours a page has at most.")] = 1000,
-    cursor: HourCursor = None,
+    cursor: Cursor = None,
 ) -> InvoiceResponse:
     """Read how an invoice's lines add up, and a page of the hours of its period."""
     return InvoiceResponse.model_validate(read_invoice(organization_id, invoice_id, limit, cursor))

@@ -40,6 +40,9 @@ def due_until(event: Any) -> datetime:
         ValueError: `scheduled_time` is not a time.
     """
     now = clock.utc_now()
+    if isinstance(event, Mapping) and event.get("running_hour") is True:
+        # A subscription is about to end: Stripe is told what the running hour counts so far, as of one that has ended.
+        return clock.hour_of(now) + clock.HOUR
     text = event.get("scheduled_time") if isinstance(event, Mapping) else None
     if not text:
         return now

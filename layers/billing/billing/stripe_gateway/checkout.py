@@ -9,7 +9,7 @@ from typing import Any
 from billing.clock import from_unix
 from billing.errors import StripeRefusedError
 from billing.stripe_gateway.calls import StripeGateway
-from billing.stripe_gateway.objects import CheckoutSession
+from billing.stripe_gateway.objects import CheckoutOptions, CheckoutSession
 from billing.telemetry import described, logger
 
 
@@ -31,6 +31,7 @@ def create_checkout_session(
     price_ids: Sequence[str],
     success_url: str,
     cancel_url: str,
+    options: CheckoutOptions,
     idempotency_key: str,
 ) -> CheckoutSession:
     """Open a checkout session in which the customer subscribes to the prices.
@@ -41,22 +42,60 @@ def create_checkout_session(
         {"price": price_id} if is_metered(gateway, price_id) else {"price": price_id, "quantity": 1}
         for price_id in price_ids
     ]
+    params: Any = {
+        "mode": "subscription",
+        "customer": customer_id,
+        "client_reference_id": organization_id,
+        "metadata": {"organization_id": organization_id},
+        "line_items": line_items,
+        "subscription_data": {"metadata": {"organization_id": organization_id}, **_trial(options)},
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+        **_offered(options),
+    }
     session = gateway.read(
-        lambda client: client.v1.checkout.sessions.create(
-            {
-                "mode": "subscription",
-                "customer": customer_id,
-                "client_reference_id": organization_id,
-                "metadata": {"organization_id": organization_id},
-                "line_items": line_items,
-                "subscription_data": {"metadata": {"organization_id": organization_id}},
-                "success_url": success_url,
-                "cancel_url": cancel_url,
-            },
-            {"idempotency_key": idempotency_key},
-        )
+        lambda client: client.v1.checkout.sessions.create(params, {"idempotency_key": idempotency_key})
     ).to_dict()
     return CheckoutSession(session["id"], session["url"], from_unix(session["expires_at"]))
+
+
+def _trial(options: CheckoutOptions) -> dict[str, Any]:
+    """Return a trial as Stripe takes it: https://docs.stripe.com/payments/checkout/free-trials."""
+    params: dict[str, Any] = {}
+    if options.trial_period_days:
+        params["trial_period_days"] = options.trial_period_days
+    if options.missing_payment_method:
+        params["trial_settings"] = {"end_behavior": {"missing_payment_method": options.missing_payment_method}}
+    return params
+
+
+def _offered(options: CheckoutOptions) -> dict[str, Any]:
+    """Return the options of the page as Stripe takes them; what is off is left out.
+
+    The customer is there already, so that Stripe has to be allowed to keep what the buyer enters: the address by which
+    tax is computed, and the name that goes with a tax id.
+    Sources: https://docs.stripe.com/tax/checkout, https://docs.stripe.com/tax/checkout/tax-ids#existing-customers
+    """
+    params: dict[str, Any] = {}
+    kept: dict[str, str] = {}
+    if options.automatic_tax:
+        params["automatic_tax"] = {"enabled": True}
+        kept["address"] = "auto"
+    if options.tax_id_collection:
+        params["tax_id_collection"] = {"enabled": True}
+        kept["name"] = "auto"
+    if options.billing_address_collection != "auto":
+        params["billing_address_collection"] = options.billing_address_collection
+        kept["address"] = "auto"
+    if kept:
+        params["customer_update"] = kept
+    if options.allow_promotion_codes:
+        params["allow_promotion_codes"] = True
+    if options.missing_payment_method:
+        params["payment_method_collection"] = "if_required"
+    if options.locale != "auto":
+        params["locale"] = options.locale
+    return params
 
 
 def expire_older_sessions(gateway: StripeGateway, organization_id: str, customer_id: str, session_id: str) -> None:

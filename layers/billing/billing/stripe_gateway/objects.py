@@ -78,6 +78,23 @@ class CheckoutSession:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CheckoutOptions:
+    """What a checkout offers beside its prices, by Stripe's names.
+
+    `missing_payment_method` is there where a trial begins without a payment method: what happens at its end if there
+    is none still.
+    """
+
+    automatic_tax: bool = False
+    tax_id_collection: bool = False
+    billing_address_collection: str = "auto"
+    allow_promotion_codes: bool = False
+    trial_period_days: int = 0
+    missing_payment_method: str | None = None
+    locale: str = "auto"
+
+
 def id_of(value: Any) -> str | None:
     """Return the id in a field that holds an id or, expanded, the object itself; None for anything else."""
     if isinstance(value, Mapping):

@@ -179,6 +179,18 @@ def refused_hours(organization_id: str, since: datetime) -> Iterator[UsageRecord
     )
 
 
+def due_hours(organization_id: str, since: datetime, until: datetime) -> list[str]:
+    """Return the organisation's due hours that begin in this time, read consistently, the oldest first."""
+    hours = UsageRecord.query(
+        organization_id,
+        UsageRecord.window_start.between(format_time(since), format_time(until)),
+        filter_condition=UsageRecord.due_at.exists(),
+        attributes_to_get=["organization_id", "window_start"],
+        consistent_read=True,
+    )
+    return [hour.window_start for hour in hours]
+
+
 def make_refused_due(record: UsageRecord) -> bool:
     """Make a refused hour due again; False where it no longer carries that refusal."""
     is_as_refused = UsageRecord.refused == record.refused  # a run since then may have billed it, or refused it anew
