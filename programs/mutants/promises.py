@@ -7,6 +7,7 @@ from programs.mutants import (
     ingestion,
     invoices,
     metering,
+    operating,
     organizations,
     reconciliation,
     usage_edges,
@@ -22,4 +23,5 @@ MUTANTS = (
     *organizations.MUTANTS,
     *invoices.MUTANTS,
     *finance.MUTANTS,
+    *operating.MUTANTS,
 )
