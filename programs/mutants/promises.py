@@ -8,6 +8,7 @@ from programs.mutants import (
     ingestion,
     invoices,
     metering,
+    operating,
     organizations,
     reconciliation,
     selling,
@@ -26,4 +27,5 @@ MUTANTS = (
     *finance.MUTANTS,
     *access.MUTANTS,
     *selling.MUTANTS,
+    *operating.MUTANTS,
 )
