@@ -17,6 +17,7 @@ DEAD_LETTER_QUEUES = {
     "AsyncFailureDeadLetterQueueUrl": "See async-failure-dead-letters in docs/runbook.md.",
     "UsageMeteringDeadLetterQueueUrl": "See metering-dead-letters in docs/runbook.md.",
     "ReconciliationDeadLetterQueueUrl": "See reconciliation-dead-letters in docs/runbook.md.",
+    "BillingEventsDeadLetterQueueUrl": "See events-dead-letters in docs/events.md.",
 }
 USAGE_QUEUE = "UsageQueueUrl"
 # Without a stack: the queues that a variable names.

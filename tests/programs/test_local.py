@@ -29,6 +29,27 @@ PLACE = Place(
 )
 
 
+# In this order.
+SEEN = (
+    "/_simulator/checkout/cs_test_",
+    "303",
+    '"status":"active"',
+    f"is {READINGS} now",
+    f"is {SENSORS} now",
+    '"state":"due"',
+    '"settled": 2',
+    '"state":"reported"',
+    "invoice.created 200",
+    "invoice.finalized 200",
+    "invoice.paid 200",
+    "closed",
+    f"the newest number {SENSORS}",
+    "it agrees",
+    f"the hours {READINGS}",
+    "it agrees",
+)
+
+
 def commands(text: str) -> list[str]:
     """Return the printed commands, each as it is pasted: lines with two blanks in front, those that go on with more."""
     found: list[str] = []
@@ -55,31 +76,12 @@ def test_the_printed_commands_lead_from_the_checkout_to_the_explained_invoice(lo
         timeout=180,
     )
 
-    assert ran.returncode == 0, ran.stdout + ran.stderr + local.printed()
-    seen = ran.stdout
-    steps = [
-        "/_simulator/checkout/cs_test_",
-        "303",
-        '"status":"active"',
-        f"is {READINGS} now",
-        f"is {SENSORS} now",
-        '"state":"due"',
-        '"settled": 2',
-        '"state":"reported"',
-        "invoice.created 200",
-        "invoice.finalized 200",
-        "invoice.paid 200",
-        "closed",
-        f"the newest number {SENSORS}",
-        "it agrees",
-        f"the hours {READINGS}",
-        "it agrees",
-    ]
-    position, words = 0, re.sub(r" +", " ", seen)
-    for step in steps:
+    printed = local.printed()
+    assert ran.returncode == 0, ran.stdout + ran.stderr + printed
+    position, words = 0, re.sub(r" +", " ", ran.stdout)
+    for step in SEEN:
         assert step in words[position:], f"{step} is not in\n{words[position:]}"
         position = words.index(step, position) + len(step)
-    printed = local.printed()
     assert "POST /stripe/webhook 200 customer.subscription.created: processed" in printed
     assert "told: acme AccessChanged allowed active" in printed
     assert "told: acme InvoiceClosed" in printed
