@@ -24,19 +24,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from billing import clock
 from programs.benchmarks.cold_start_sample import STARTS_WITH_IMPORTS, WARM_UP
 from programs.local.lambda_image import ARCHITECTURE, IMAGE
 from programs.local.servers import EVENTS, ROOT, LocalServers, event_body, running_servers, secret_of
+from programs.local.usage_message import usage_message
 from programs.local.webhook_event import http_event
 from stripe_simulator import sign
 
 OURS, PLAIN = ROOT / ".aws-sam" / "build", ROOT / ".cache" / "plain-build"
 LAYERS = ("DependenciesLayer", "BillingLayer")
 CASES = {
-    "StripeWebhookFunction": ("webhook", "handler"),
+    "StripeWebhookFunction": ("stripe/customer_subscription_updated.json", "handler"),
+    "UsageIngestionFunction": ("usage_ingestion/event.json", "handler"),
     "UsageMeteringFunction": ("usage_metering/scheduled.json", "handler"),
     "UsageMeteringWorkerFunction": ("usage_metering/shard_message.json", "worker"),
     "UsageReconciliationFunction": ("usage_reconciliation/scheduled.json", "handler"),
+    "BillingEventsFunction": ("billing_events/subscription_past_due.json", "handler"),
     "BillingApiFunction": ("billing_api/get_usage.json", "handler"),
 }
 PLAIN_SHARE_GOAL, WEBHOOK_GOAL = 0.35, 1.3
@@ -158,17 +162,10 @@ class Bench:
         return times
 
     def _write_events(self, case: str, folder: Path) -> None:
-        if case != "webhook":
-            shutil.copy(EVENTS / case, folder)
-            return
         for number in range(self._samples + WARM_UP + STARTS_WITH_IMPORTS):
-            body = event_body(EVENTS / "stripe" / "customer_subscription_updated.json", int(time.time()))
-            event: dict[str, Any] = json.loads(body)
             # Each an event of its own, so that each is processed and none is a duplicate.
-            event["id"] = f"evt_cold_start_{folder.name}_{number}"
-            body = json.dumps(event).encode()
-            text = json.dumps(http_event(body, sign(body, secret_of(body))))
-            (folder / f"{number:03}.json").write_text(text, encoding="utf-8")
+            event = _event(case, f"{folder.name}_{number}")
+            (folder / f"{number:03}.json").write_text(json.dumps(event), encoding="utf-8")
 
     def _environment(self, function: str | None) -> dict[str, str]:
         local = self._servers.environment()["Parameters"]
@@ -190,6 +187,20 @@ class Bench:
             shutil.copytree(build / layer, merged, dirs_exist_ok=True)
         yield merged
         shutil.rmtree(merged)
+
+
+def _event(case: str, name: str) -> dict[str, Any]:
+    """Return what Lambda hands to the function in a case."""
+    if case.startswith("usage_ingestion/"):
+        message = usage_message(EVENTS / case, clock.utc_now())
+        usage: dict[str, Any] = json.loads(message["Records"][0]["body"])
+        message["Records"][0]["body"] = json.dumps({**usage, "id": name})
+        return message
+    if case.startswith("stripe/"):
+        body = json.dumps({**json.loads(event_body(EVENTS / case, int(time.time()))), "id": f"evt_{name}"}).encode()
+        return http_event(body, sign(body, secret_of(body)))
+    event: dict[str, Any] = json.loads((EVENTS / case).read_text(encoding="utf-8"))
+    return event
 
 
 def _zipped_mb(folder: Path) -> float:
