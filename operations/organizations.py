@@ -22,6 +22,10 @@ from billing.tables.usage import UsageRecord
 PAGE, AT_ONCE = 100, 8
 
 
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+LONGEST_KEY_BYTES = 2048
+
+
 class UnknownOrganizationError(BillingError):
     """An organisation of which no table knows anything."""
 
@@ -76,7 +80,8 @@ def check_is_known(organization_id: str) -> None:
     Raises:
         UnknownOrganizationError: none does.
     """
-    is_known = (
+    is_key = 0 < len(organization_id.encode()) <= LONGEST_KEY_BYTES
+    is_known = is_key and (
         SubscriptionRecord.of(organization_id) is not None
         or any(UsageRecord.query(organization_id, limit=1))
         or any(PeriodRecord.query(organization_id, limit=1))

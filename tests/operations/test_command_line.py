@@ -181,6 +181,8 @@ def test_a_defect_is_json_for_programs_and_keeps_its_trace(
         (["due", "--limit", "0", "--json"], 2, "UsageError"),
         (["--json", "reconcile", "--start", "2026-01-01T00:00:00Z"], 2, "UsageError"),
         (["usage", "nobody", "--json"], 1, "UnknownOrganizationError"),
+        (["explain", "", "--json"], 1, "UnknownOrganizationError"),
+        (["periods", "x" * 2049, "--json"], 1, "UnknownOrganizationError"),
         (["usage", "--json", "--", "-nobody"], 1, "UnknownOrganizationError"),
     ],
 )
