@@ -35,7 +35,7 @@ def test_the_template_deploys_and_its_stack_bills(dynamodb_endpoint: str) -> Non
     ("before", "after", "failure"),
     [
         pytest.param(
-            "        SUBSCRIPTIONS_TABLE: !Ref SubscriptionsTable\n",
+            "            SUBSCRIPTIONS_TABLE: !Ref SubscriptionsTable\n",
             "",
             "No checkout opens",
             id="a table's name is missing",
