@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,8 +88,8 @@ class UsageFile:
         self._number += 1
         return line.removesuffix(b"\n").removesuffix(b"\r")
 
-    def lines(self, now: datetime) -> Iterator[Line]:
-        """Yield the lines but for empty ones, each with its event, or why it has none."""
+    def lines(self, now: datetime) -> Generator[Line, None, None]:
+        """Yield the lines but for empty ones, each with its event, or why it has none; to be closed."""
         with closing(Occurrences()) as self._occurrences:
             if self.header is None:
                 yield self._read(self._first, now)

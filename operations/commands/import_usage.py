@@ -68,8 +68,10 @@ def import_usage(
         usage_file = UsageFile(stream, source)
         tally = Tally(refuse=lambda line: refuse(line, usage_file.header))
         count = foresee if dry_run else count_events
-        chunks = _chunks(usage_file.lines(now))
-        with session.work(chunks, "Importing", total, "lines", len) as waiting:
+        with (
+            contextlib.closing(usage_file.lines(now)) as lines,
+            session.work(_chunks(lines), "Importing", total, "lines", len) as waiting,
+        ):
             try:
                 for chunk in waiting:
                     import_lines(chunk, tally, count)
