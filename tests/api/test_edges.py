@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -109,16 +109,27 @@ def test_a_response_that_is_no_problem_is_as_it_was(stack: Stack, api: HttpApi) 
     assert "request_id" not in api.call("GET", "/organizations/acme/usage").body
 
 
+@pytest.fixture
+def a_little_later(stack: Stack) -> Iterator[Callable[[timedelta], None]]:
+    """Return what stops the clock a part of a second later: real ones do not stop at whole seconds."""
+    before = clock.utc_now
+
+    def stop(later: timedelta) -> None:
+        now = before() + later
+        clock.utc_now = lambda: now
+
+    yield stop
+    clock.utc_now = before
+
+
 def test_every_time_that_is_printed_is_taken_as_a_start_and_an_end(
-    stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, api: HttpApi, a_little_later: Callable[[timedelta], None]
 ) -> None:
     life = Life(stack, BEGIN + timedelta(minutes=3))
     life.count_hourly(10, 3)
     life.go_to(MONTH_1 + timedelta(hours=5))
     record_readings("acme", 3, clock.utc_now())
-    # Real clocks do not stop at whole seconds.
-    now = clock.utc_now() + timedelta(microseconds=123_456)
-    monkeypatch.setattr(clock, "utc_now", lambda: now)
+    a_little_later(timedelta(microseconds=123_456))
     invoices = api.call("GET", "/organizations/acme/invoices").body
     (invoice,) = (each for period in invoices["periods"] for each in period["invoices"])
     answers = [
@@ -138,11 +149,10 @@ def test_every_time_that_is_printed_is_taken_as_a_start_and_an_end(
 
 
 def test_the_running_hour_is_in_a_range_that_ends_now(
-    stack: Stack, api: HttpApi, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, api: HttpApi, a_little_later: Callable[[timedelta], None]
 ) -> None:
-    now = clock.utc_now() + timedelta(microseconds=1)
-    monkeypatch.setattr(clock, "utc_now", lambda: now)
-    record_readings("acme", 3, now)
+    a_little_later(timedelta(microseconds=1))
+    record_readings("acme", 3, clock.utc_now())
     assert len(api.call("GET", "/organizations/acme/usage").body["hours"]) == 1
 
 
