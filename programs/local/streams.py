@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from programs.local.cloudformation import read_template
 from programs.local.event_pattern import matches, patterns_of
+from programs.local.tables import with_stream
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -63,6 +64,8 @@ class StreamPump:
             aws_secret_access_key=credentials.secret_key,
         )
         self.sources = sources()
+        for table in self.sources:
+            with_stream(self.dynamodb, table)
 
     def begin(self) -> None:
         """Leave out all that has been written so far."""

@@ -51,6 +51,19 @@ def table_definitions(template_path: Path = TEMPLATE_PATH) -> dict[str, dict[str
     return definitions
 
 
+def without_streams(client: DynamoDBClient) -> None:
+    """Turn the tables' streams off: DynamoDB Local keeps each record of one for a day, and slows down with them."""
+    for name in (name for name, each in table_definitions().items() if "StreamSpecification" in each):
+        if client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
+            client.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
+
+
+def with_stream(client: DynamoDBClient, name: str) -> None:
+    """Turn a table's stream on, where it is off, as the template has it."""
+    if not client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
+        client.update_table(TableName=name, StreamSpecification=table_definitions()[name]["StreamSpecification"])
+
+
 def create_tables(client: DynamoDBClient, template_path: Path = TEMPLATE_PATH) -> list[str]:
     """Create the tables of the template that are not there yet, and return all their names."""
     definitions = table_definitions(template_path)
