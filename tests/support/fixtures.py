@@ -106,9 +106,12 @@ def stack(
     dynamodb: DynamoDBClient, dynamodb_endpoint: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     """Give the test the whole stack, with empty tables, at five past eight of a Monday."""
+    from billing import telemetry
     from programs.local.stack import running_stack
     from tests.support.tokens import forget_tokens_as_dynamodb_does
 
+    # What a test before this one has counted without a function that writes it.
+    telemetry._metrics.clear_metrics()
     forget_tokens_as_dynamodb_does(monkeypatch)
     with running_stack(simulator, dynamodb_endpoint, start=datetime(2026, 11, 23, 8, 5, tzinfo=UTC)) as running:
         yield running
