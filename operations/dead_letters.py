@@ -43,7 +43,6 @@ class DeadLetter:
     """A message of the dead-letter queue; `rejected` is None where SQS moved it there, as its sender wrote it."""
 
     message_id: str
-    receipt: str
     body: str
     sent_at: datetime
     rejected: RejectedEvent | None
@@ -205,7 +204,7 @@ class DeadLetterQueue:
 def _dead_letter(message: MessageTypeDef) -> DeadLetter:
     sent_at = from_unix(int(message["Attributes"]["SentTimestamp"]) // 1000)
     body = message["Body"]
-    return DeadLetter(message["MessageId"], message["ReceiptHandle"], body, sent_at, read_rejected(body))
+    return DeadLetter(message["MessageId"], body, sent_at, read_rejected(body))
 
 
 def _url(variable: str) -> str:

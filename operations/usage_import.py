@@ -12,6 +12,7 @@ from typing import Any
 from billing.clock import format_time, parse_time
 from billing.errors import UnavailableError
 from billing.ingestion.events import UsageEvent
+from billing.ingestion.transaction import REFUSED_BY_THE_HOUR
 from billing.tables.usage_events import UsageEventRecord, event_key
 from billing.usage.reading import PeriodOfHour, periods_of_hours
 from operations.usage_files import Line, Occurrences, digest_of
@@ -24,10 +25,9 @@ NAMED = 20
 
 CONFLICTING = "conflicting"
 # Of the outcomes of `billing.ingestion.counting` that are neither counted nor a duplicate.
-REASONS = {
+REASONS: dict[str, str] = {
     CONFLICTING: "Its source and id have come before with another content; another event needs another id",
-    "hour_damaged": "Its hour is damaged: what it has of the meter is no number to add to",
-    "hour_full": "Its hour would have more than 15 digits, which Stripe refuses",
+    **REFUSED_BY_THE_HOUR,
 }
 
 

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from billing import clock
 from billing.api.models import CancellationRequest, OrganizationId, SubscriptionResponse
-from billing.api.problems import POST_PROBLEMS, responses
+from billing.api.problems import POST_PROBLEMS, answers
 from billing.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -24,16 +24,14 @@ def add_cancellation(app: APIGatewayHttpResolver) -> None:
         operation_id="cancelSubscription",
         summary="End the organisation's subscription",
         description="With its period, or at once: then after its usage was sent, with the last invoice.",
-        custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-        responses=responses(200, SubscriptionResponse, "As Stripe has it now", HTTPStatus.CONFLICT, *POST_PROBLEMS),
+        **answers(200, SubscriptionResponse, "As Stripe has it now", HTTPStatus.CONFLICT, *POST_PROBLEMS),
     )(cancel_subscription)
     app.delete(
         path,
         operation_id="keepSubscription",
         summary="Let the organisation's subscription go on",
         description="Takes back that it ends with its period.",
-        custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-        responses=responses(200, SubscriptionResponse, "As Stripe has it now", HTTPStatus.CONFLICT, *POST_PROBLEMS),
+        **answers(200, SubscriptionResponse, "As Stripe has it now", HTTPStatus.CONFLICT, *POST_PROBLEMS),
     )(keep_subscription)
 
 

@@ -60,8 +60,12 @@ POST_PROBLEMS = (
 )
 
 
-def responses(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[int, Any]:
-    """Return the responses of an operation for the OpenAPI document: one success and the problems it may have."""
+def answers(status: int, model: type[BaseModel], description: str, *errors: HTTPStatus) -> dict[str, Any]:
+    """Return what a route is told of its responses: one success and the problems it may have.
+
+    A response that is not as its model says is a defect of ours. Set for the whole resolver, Powertools would have its
+    own schema of that in the OpenAPI document in place of a problem.
+    """
     # 404: also an id with characters that no route takes.
     always = (
         HTTPStatus.BAD_REQUEST,
@@ -74,7 +78,11 @@ def responses(status: int, model: type[BaseModel], description: str, *errors: HT
         error.value: {"description": TITLES[error], "content": {PROBLEM: {"model": Problem}}}
         for error in sorted({*always, *errors})
     }
-    return {status: {"description": description, "content": {"application/json": {"model": model}}}, **problems}
+    success = {"description": description, "content": {"application/json": {"model": model}}}
+    return {
+        "responses": {status: success, **problems},
+        "custom_response_validation_http_code": HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
 
 
 class RefusedBodyError(Exception):

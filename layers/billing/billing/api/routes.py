@@ -30,9 +30,14 @@ from billing.api.models import (
     UsageResponse,
     UsageTotalResponse,
 )
-from billing.api.problems import POST_PROBLEMS as _POST_PROBLEMS
-from billing.api.problems import RefusedBodyError, add_problems, plain_problem, with_request_id
-from billing.api.problems import responses as _responses
+from billing.api.problems import (
+    POST_PROBLEMS,
+    RefusedBodyError,
+    add_problems,
+    answers,
+    plain_problem,
+    with_request_id,
+)
 from billing.api.query import Cursor, refuse_unknown_parameters
 from billing.api.requests import DEFAULT_RANGE, LONGEST_RANGE, read_range
 from billing.errors import NotSubscribedError
@@ -64,8 +69,7 @@ def respond(event: Any, context: Any) -> dict[str, Any]:
     status_code=201,
     operation_id="openCheckoutSession",
     summary="Open a page on which the organisation subscribes",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(201, CheckoutSessionResponse, "The page is open", HTTPStatus.CONFLICT, *_POST_PROBLEMS),
+    **answers(201, CheckoutSessionResponse, "The page is open", HTTPStatus.CONFLICT, *POST_PROBLEMS),
 )
 def open_checkout_session(
     organization_id: OrganizationId, body: CheckoutRequest, idempotency_key: IdempotencyKey = None
@@ -86,8 +90,7 @@ def open_checkout_session(
     status_code=201,
     operation_id="openPortalSession",
     summary="Open a page on which the organisation manages its subscription",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(201, PortalSessionResponse, "The page is open", *_POST_PROBLEMS),
+    **answers(201, PortalSessionResponse, "The page is open", *POST_PROBLEMS),
 )
 def open_portal_session(
     organization_id: OrganizationId, body: PortalRequest, idempotency_key: IdempotencyKey = None
@@ -103,8 +106,7 @@ def open_portal_session(
     "/organizations/<organization_id>/subscription",
     operation_id="getSubscription",
     summary="Read the organisation's subscription",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, SubscriptionResponse, "The subscription", HTTPStatus.SERVICE_UNAVAILABLE),
+    **answers(200, SubscriptionResponse, "The subscription", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
     """Read the organisation's subscription as Stripe had it when its last event came."""
@@ -118,8 +120,7 @@ def get_subscription(organization_id: OrganizationId) -> SubscriptionResponse:
     "/organizations/<organization_id>/access",
     operation_id="getAccess",
     summary="Read whether the organisation may use the service",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, AccessResponse, "Its access now", HTTPStatus.SERVICE_UNAVAILABLE),
+    **answers(200, AccessResponse, "Its access now", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_access(organization_id: OrganizationId) -> AccessResponse:
     """Read who may use the service: an organisation without a subscription, or that nobody knows, is denied."""
@@ -138,8 +139,7 @@ def get_access(organization_id: OrganizationId) -> AccessResponse:
     "/organizations/<organization_id>/thresholds",
     operation_id="getThresholds",
     summary="Read the limits of the organisation's usage",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, ThresholdsResponse, "The limits", HTTPStatus.SERVICE_UNAVAILABLE),
+    **answers(200, ThresholdsResponse, "The limits", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_thresholds(organization_id: OrganizationId) -> ThresholdsResponse:
     """Read the limits; none is an answer too."""
@@ -151,8 +151,7 @@ def get_thresholds(organization_id: OrganizationId) -> ThresholdsResponse:
     operation_id="setThresholds",
     summary="Set the limits of the organisation's usage",
     description="They replace all that it has. The product hears of each that a billing period reaches.",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, ThresholdsResponse, "The limits as they are now", *_POST_PROBLEMS),
+    **answers(200, ThresholdsResponse, "The limits as they are now", *POST_PROBLEMS),
 )
 def set_thresholds(organization_id: OrganizationId, body: ThresholdsRequest) -> ThresholdsResponse:
     """Replace the limits."""
@@ -165,8 +164,7 @@ def set_thresholds(organization_id: OrganizationId, body: ThresholdsRequest) -> 
     operation_id="getUsage",
     summary="Read what the organisation used, hour by hour",
     description=f"Read a range of at most {LONGEST_RANGE.days} days; hours without usage are left out.",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, UsageResponse, "A page of hours", HTTPStatus.SERVICE_UNAVAILABLE),
+    **answers(200, UsageResponse, "A page of hours", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_usage(
     organization_id: OrganizationId,
@@ -202,8 +200,7 @@ def get_usage(
     operation_id="listInvoices",
     summary="Read the organisation's billing periods and invoices",
     description="The newest first: what each counted, what its invoices bill, and whether it agrees.",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(200, InvoicesResponse, "A page of periods", HTTPStatus.SERVICE_UNAVAILABLE),
+    **answers(200, InvoicesResponse, "A page of periods", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_invoices(
     organization_id: OrganizationId,
@@ -219,10 +216,7 @@ def get_invoices(
     operation_id="getInvoice",
     summary="Read what is behind an invoice",
     description="For each line the hours, what was corrected, carried in or out, the sum, and whether it agrees.",
-    custom_response_validation_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
-    responses=_responses(
-        200, InvoiceResponse, "The invoice's lines, and a page of hours", HTTPStatus.SERVICE_UNAVAILABLE
-    ),
+    **answers(200, InvoiceResponse, "The invoice's lines, and a page of hours", HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def get_invoice(
     organization_id: OrganizationId,

@@ -159,7 +159,7 @@ def _count_contended(hour: EventsOfHour, now: datetime, may_continue: Callable[[
 
 def pause(attempt: int) -> None:
     """Wait before an attempt, longer each time, and not as long as others that wait."""
-    time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.02 * 2**attempt)))  # noqa: S311 (it guards nothing)
+    time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.02 * 2**attempt)))  # noqa: S311  # jitter needs no secrecy
 
 
 def _count(hours: list[EventsOfHour], now: datetime) -> Judgement:

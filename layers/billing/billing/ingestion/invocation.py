@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from billing import clock
 from billing.errors import RefusedError
 from billing.ingestion.counting import count_each
-from billing.ingestion.events import Code, RejectedUsageError, UsageEvent
+from billing.ingestion.events import RejectedUsageError, UsageEvent
 from billing.ingestion.messages import Arrival, read_message
 from billing.ingestion.rejected import rejected, write_rejected
-from billing.ingestion.transaction import Outcome
+from billing.ingestion.transaction import REFUSED_BY_THE_HOUR, Outcome
 from billing.queues import not_taken
 from billing.settings import usage_dead_letter_queue_url
 from billing.tables.usage_events import event_key
 from billing.telemetry import count, logger
 
-REFUSED_BY_THE_HOUR: Mapping[Outcome, tuple[Code, str]] = {
-    "hour_damaged": ("hour_damaged", "Its hour is damaged: what it has of this meter is no number to add to"),
-    "hour_full": ("hour_full", "Its hour would have more than 15 digits of this meter, which Stripe refuses"),
-}
 # In one line of the log.
 MOST_LOGGED = 10
 
@@ -49,8 +45,9 @@ def process_messages(event: Any, may_continue: Callable[[], bool]) -> dict[str, 
 
 
 def _result(outcome: Outcome | None) -> Result:
-    refusal = REFUSED_BY_THE_HOUR.get(outcome) if outcome is not None else None
-    return RejectedUsageError(*refusal) if refusal is not None else outcome
+    if outcome == "hour_damaged" or outcome == "hour_full":
+        return RejectedUsageError(outcome, REFUSED_BY_THE_HOUR[outcome])
+    return outcome
 
 
 def _send_rejected(arrivals: Sequence[Arrival], results: Sequence[Result], now: datetime) -> list[str]:

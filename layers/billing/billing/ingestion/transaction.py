@@ -22,6 +22,11 @@ NOT_TO_BLAME = "None"
 # What became of an event. One that is `conflicting` has the identity of another that was counted; the last two are not
 # counted because of what their hour has, and have no identity: they can come again.
 Outcome = Literal["counted", "duplicate", "conflicting", "hour_damaged", "hour_full"]
+# Why an hour does not take an event, for a person; the outcome is the code of the refusal.
+REFUSED_BY_THE_HOUR: Mapping[str, str] = {
+    "hour_damaged": "Its hour is damaged: what it has of this meter is no number to add to",
+    "hour_full": "Its hour would have more than 15 digits of this meter, which Stripe refuses",
+}
 
 
 @dataclass(frozen=True, slots=True)

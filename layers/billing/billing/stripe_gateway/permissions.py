@@ -55,13 +55,17 @@ def lacking_permissions(gateway: StripeGateway) -> Iterator[Lack]:
     """
     for resource, access, path in PERMISSIONS:
         try:
-            if access == "read":
-                gateway.read(lambda client, path=path: client.raw_request("get", path, limit=1))  # type: ignore[misc]
-            else:
-                gateway.once(lambda client, path=path: client.raw_request("post", path))  # type: ignore[misc]
+            _ask(gateway, access, path)
         except StripeKeyError as error:
             if error.status == 401:
                 raise
             yield Lack(resource, access, error.permission)
         except StripeRefusedError:
             pass  # as was to be: it may, and there was nothing to do
+
+
+def _ask(gateway: StripeGateway, access: str, path: str) -> None:
+    if access == "read":
+        gateway.read(lambda client: client.raw_request("get", path, limit=1))
+    else:
+        gateway.once(lambda client: client.raw_request("post", path))
