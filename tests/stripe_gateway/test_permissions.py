@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from billing.errors import StripeKeyError, StripeUnavailableError
 from billing.stripe_gateway.calls import StripeGateway
 from billing.stripe_gateway.permissions import PERMISSIONS, Lack, lacking_permissions
 from stripe_simulator import Simulator
+from tests.structure.sources import ROOT
 from tests.support.secrets import fixed_secrets
 
 pytestmark = pytest.mark.enable_socket
@@ -24,6 +27,16 @@ def test_a_key_that_may_do_all_lacks_nothing_and_nothing_is_done(simulator: Simu
     assert len(simulator.requests) == len(PERMISSIONS)
     assert {request.status for request in simulator.requests if request.method == "POST"} <= {400, 404}
     assert simulator.requests.unknown == []
+
+
+def test_what_is_asked_for_is_what_the_page_on_deploying_has_a_key_made_with() -> None:
+    page = " ".join((ROOT / "docs" / "deploy.md").read_text("utf-8").split())
+    listed = re.search(r"may \*\*write\*\*: (.*?); and \*\*read\*\*: (.*?)\. Put", page)
+    assert listed is not None
+    writes, reads = (re.sub(r" \([^)]*\)", "", text).split(", ") for text in listed.groups())
+
+    assert {resource for resource, access, _ in PERMISSIONS if access == "write"} == set(writes)
+    assert {resource for resource, _, _ in PERMISSIONS} == {*writes, *reads}
 
 
 def test_what_it_may_not_do_is_named_by_resource(simulator: Simulator, gateway: StripeGateway) -> None:

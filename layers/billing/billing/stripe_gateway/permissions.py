@@ -21,6 +21,7 @@ PERMISSIONS = (
     ("Customers", "read", "/v1/customers"),
     ("Customers", "write", f"/v1/customers/{NOBODY}"),
     ("Subscriptions", "read", "/v1/subscriptions"),
+    ("Subscriptions", "write", f"/v1/subscriptions/{NOBODY}"),
     ("Invoices", "read", "/v1/invoices"),
     ("Invoices", "write", f"/v1/invoices/{NOBODY}"),
     ("Checkout sessions", "read", "/v1/checkout/sessions"),
