@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from billing.billing_events import bus as bus_module
@@ -52,12 +52,14 @@ class Product:
 @contextmanager
 def listening(stack: Stack) -> Iterator[Product]:
     """Give a product that hears what a stack tells from now on."""
-    with running_bus() as bus:
+    dynamodb = tables.client_for(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
+    with (
+        running_bus() as bus,
+        closing(StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))) as pump,
+    ):
         before = os.environ.get("AWS_ENDPOINT_URL_EVENTBRIDGE")
         os.environ["AWS_ENDPOINT_URL_EVENTBRIDGE"] = f"http://127.0.0.1:{bus.port}"
         bus_module.events_client.cache_clear()
-        dynamodb = tables.client_for(os.environ["AWS_ENDPOINT_URL_DYNAMODB"])
-        pump = StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))
         pump.begin()
         try:
             yield Product(pump, bus)

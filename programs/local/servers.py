@@ -102,7 +102,8 @@ def running_servers(ports: Ports | None = None, host: str = ALL_ADDRESSES) -> It
             # From here on with real time, which signatures are compared with.
             simulator.clock.run()
             streams = StreamPump(client, lambda event: stack.events_app.handler(event, TimeLimit()))
-            yield LocalServers(simulator, stack, server.endpoint, queues, bus, streams)
+            with contextlib.closing(streams):
+                yield LocalServers(simulator, stack, server.endpoint, queues, bus, streams)
 
 
 def make_subscribed_organization(stack: Stack) -> None:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from programs.local.cloudformation import read_template
 from programs.local.event_pattern import matches, patterns_of
-from programs.local.tables import with_stream
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import StreamSpecificationTypeDef
 
 BATCH_SIZE = 100
+STREAM: StreamSpecificationTypeDef = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 Record = dict[str, Any]
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -38,7 +39,8 @@ class DeadLetter:
 class StreamPump:
     """BillingEventsFunction's event sources as the template has them: its tables, each with its filter.
 
-    `attempts` is how often a batch is tried until it is given up; None: for ever.
+    The streams are on until it is closed. `attempts` is how often a batch is tried until it is given up (None: for
+    ever).
     """
 
     dynamodb: DynamoDBClient
@@ -65,7 +67,15 @@ class StreamPump:
         )
         self.sources = sources()
         for table in self.sources:
-            with_stream(self.dynamodb, table)
+            described = self.dynamodb.describe_table(TableName=table)["Table"]
+            # Of one who did not close it the stream may be on still.
+            if not described.get("StreamSpecification", {}).get("StreamEnabled"):
+                self.dynamodb.update_table(TableName=table, StreamSpecification=STREAM)
+
+    def close(self) -> None:
+        """Turn the streams off again: DynamoDB Local keeps every record for a day, and slows down with them."""
+        for table in self.sources:
+            self.dynamodb.update_table(TableName=table, StreamSpecification={"StreamEnabled": False})
 
     def begin(self) -> None:
         """Leave out all that has been written so far."""

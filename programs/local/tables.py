@@ -31,7 +31,10 @@ def client_for(endpoint: str) -> DynamoDBClient:
 
 
 def table_definitions(template_path: Path = TEMPLATE_PATH) -> dict[str, dict[str, Any]]:
-    """Return the arguments of `create_table` as the template has them by logical id, the name here."""
+    """Return the arguments of `create_table` as the template has them by logical id, the name here.
+
+    Without streams: whoever reads one turns it on (`streams.py`).
+    """
     definitions = {}
     for logical_id, resource in read_template(template_path)["Resources"].items():
         if resource["Type"] == "AWS::DynamoDB::Table":
@@ -45,23 +48,7 @@ def table_definitions(template_path: Path = TEMPLATE_PATH) -> dict[str, dict[str
                     if name in properties
                 },
             }
-            if "StreamSpecification" in properties:
-                stream = {"StreamEnabled": True, **properties["StreamSpecification"]}
-                definitions[logical_id]["StreamSpecification"] = stream
     return definitions
-
-
-def without_streams(client: DynamoDBClient) -> None:
-    """Turn the tables' streams off: DynamoDB Local keeps each record of one for a day, and slows down with them."""
-    for name in (name for name, each in table_definitions().items() if "StreamSpecification" in each):
-        if client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
-            client.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
-
-
-def with_stream(client: DynamoDBClient, name: str) -> None:
-    """Turn a table's stream on, where it is off, as the template has it."""
-    if not client.describe_table(TableName=name)["Table"].get("StreamSpecification", {}).get("StreamEnabled"):
-        client.update_table(TableName=name, StreamSpecification=table_definitions()[name]["StreamSpecification"])
 
 
 def create_tables(client: DynamoDBClient, template_path: Path = TEMPLATE_PATH) -> list[str]:

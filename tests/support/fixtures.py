@@ -68,8 +68,6 @@ def dynamodb(
     """Give the test DynamoDB Local with empty tables, and point the code at it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_endpoint)
     tables.empty_tables(_dynamodb_client)
-    # Those who read streams turn them on.
-    tables.without_streams(_dynamodb_client)
     return _dynamodb_client
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +28,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> TestBus:
 
 
 @pytest.fixture
-def pump(stack: Stack, dynamodb: DynamoDBClient, bus: TestBus) -> StreamPump:
+def pump(stack: Stack, dynamodb: DynamoDBClient, bus: TestBus) -> Iterator[StreamPump]:
     """Give the streams, from now on."""
 
     def handle(event: dict[str, Any]) -> Any:
@@ -36,6 +38,6 @@ def pump(stack: Stack, dynamodb: DynamoDBClient, bus: TestBus) -> StreamPump:
             # To Lambda it is a function's error like any other.
             raise RuntimeError("the function died") from crash
 
-    made = StreamPump(dynamodb, handle)
-    made.begin()
-    return made
+    with closing(StreamPump(dynamodb, handle)) as made:
+        made.begin()
+        yield made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -175,13 +176,13 @@ def test_the_reconciliation_may_do_what_it_does(
 def test_the_function_that_tells_the_product_may_do_what_it_does(
     stack: Stack, recorder: Recorder, dynamodb: Any
 ) -> None:
-    pump = StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))
-    pump.begin()
-    stack.subscribe("acme", trial_days=1)
-    stack.deliver_all()
-    stack.advance(days=1)
-    assert stack.events_app.handler({"scheduled_time": "now"}, TimeLimit()) == {"accesses_ended": 1}
-    pump.run()
+    with closing(StreamPump(dynamodb, lambda event: stack.events_app.handler(event, TimeLimit()))) as pump:
+        pump.begin()
+        stack.subscribe("acme", trial_days=1)
+        stack.deliver_all()
+        stack.advance(days=1)
+        assert stack.events_app.handler({"scheduled_time": "now"}, TimeLimit()) == {"accesses_ended": 1}
+        pump.run()
 
     assert recorder.calls["BillingEventsFunction"] == allowed("BillingEventsFunction")
 
