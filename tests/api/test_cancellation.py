@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,40 +11,24 @@ from botocore.exceptions import ReadTimeoutError
 from billing import clock, metering_requests
 from billing.clock import HOUR
 from programs.local.http_api import HttpApi, HttpResponse
-from programs.local.stack import Stack, TimeLimit
+from programs.local.stack import Stack
 from tests.invoices.lives import BEGIN, MONTH_1, READINGS, Life
+from tests.support.aws_lambda import InvokedMetering
 
 CANCEL = "DELETE /v1/subscriptions/{id}"
 CANCELLATION = "/organizations/acme/subscription/cancellation"
 
 
-class WaitingLambda:
-    """AWS Lambda, as far as it runs the metering function while somebody waits."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.payloads: list[dict[str, Any]] = []
-        self.fails = False
-
-    def invoke(self, **request: Any) -> dict[str, Any]:
-        assert (request["FunctionName"], request["InvocationType"]) == ("metering", "RequestResponse")
-        self.payloads.append(json.loads(request["Payload"]))
-        if self.fails:
-            raise ReadTimeoutError(endpoint_url="https://lambda.example")
-        self.stack.metering_app.handler(self.payloads[-1], TimeLimit())
-        return {"StatusCode": 200}
-
-
 @pytest.fixture
-def aws_lambda(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> WaitingLambda:
-    aws_lambda = WaitingLambda(stack)
+def aws_lambda(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> InvokedMetering:
+    aws_lambda = InvokedMetering(stack, "RequestResponse")
     monkeypatch.setattr(metering_requests, "waiting_lambda_client", lambda: aws_lambda)
     monkeypatch.setenv("METERING_FUNCTION", "metering")
     return aws_lambda
 
 
 @pytest.fixture
-def life(stack: Stack, aws_lambda: WaitingLambda) -> Life:
+def life(stack: Stack, aws_lambda: InvokedMetering) -> Life:
     """Return an organisation in the 4th hour of its subscription: 30 readings were sent, 10 are due, 7 are of now."""
     life = Life(stack, BEGIN + timedelta(minutes=3))
     life.count_hourly(10, 3)
@@ -104,7 +87,7 @@ def test_an_end_that_the_portal_has_set_is_taken_back_and_one_that_somebody_agre
     assert "not its period's end" in refused.body["detail"]
 
 
-def test_at_once_bills_the_usage_until_now(life: Life, api: HttpApi, aws_lambda: WaitingLambda) -> None:
+def test_at_once_bills_the_usage_until_now(life: Life, api: HttpApi, aws_lambda: InvokedMetering) -> None:
     ended = cancel(api, "now")
     assert (ended.status, ended.body["status"], ended.body["ended_at"]) == (200, "canceled", "2026-11-23T13:20:00Z")
     assert aws_lambda.payloads == [{"organization_id": "acme", "running_hour": True}]
@@ -131,13 +114,13 @@ def test_where_stripe_closes_the_last_invoice_at_once_what_comes_later_is_told(l
     assert life.invoiced() + told(api) == life.counted == 52
 
 
-def test_it_does_not_end_before_its_usage_is_sent(life: Life, api: HttpApi, aws_lambda: WaitingLambda) -> None:
-    aws_lambda.fails = True
+def test_it_does_not_end_before_its_usage_is_sent(life: Life, api: HttpApi, aws_lambda: InvokedMetering) -> None:
+    aws_lambda.failure = ReadTimeoutError(endpoint_url="https://lambda.example")
     refused = cancel(api, "now")
     assert (refused.status, refused.headers["Retry-After"]) == (409, "60")
     assert "usage of 2 hours, from 2026-11-23T12:00:00Z on, is not sent" in refused.body["detail"]
     assert at_stripe(life)["status"] == "active"
-    aws_lambda.fails = False
+    aws_lambda.failure = None
     assert cancel(api, "now").status == 200
 
 

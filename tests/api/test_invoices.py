@@ -12,7 +12,7 @@ import pytest
 from billing.clock import HOUR, format_time
 from billing.tables.periods import PeriodRecord
 from programs.local.http_api import HttpApi
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, READINGS, SENSORS, Life
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, READINGS, SENSORS, Life, late_life
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
@@ -23,13 +23,7 @@ INVOICES = "/organizations/acme/invoices"
 @pytest.fixture
 def life(stack: Stack) -> Life:
     """Let an organisation be billed 360 readings, of which 500 more come later, and 5 sensors."""
-    life = Life(stack, BEGIN)
-    life.count(360, BEGIN)
-    life.sensors(5, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_2 + 6 * HOUR)
-    return life
+    return late_life(stack, MONTH_2 + 6 * HOUR, sensors=5)
 
 
 def test_invoices_are_listed_with_their_periods_newest_first(life: Life, api: HttpApi) -> None:

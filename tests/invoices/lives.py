@@ -119,3 +119,15 @@ class Life:
         """Return what Stripe's final invoices bill, to all customers that it has been."""
         billed = self.stack.simulator.account.invoices.billed
         return sum(billed(customer_id, event_name) for customer_id in self.stack.customers[self.organization_id])
+
+
+def late_life(stack: Stack, until: datetime, organization_id: str = "acme", *, sensors: int = 0) -> Life:
+    """Return a life of 360 readings (and perhaps sensors) that are invoiced, and 500 readings that came later."""
+    life = Life(stack, BEGIN, organization_id)
+    life.count(360, BEGIN)
+    if sensors:
+        life.sensors(sensors, BEGIN)
+    life.go_to(MONTH_1 + 6 * HOUR)
+    life.count(500, BEGIN + 30 * HOUR)
+    life.go_to(until)
+    return life

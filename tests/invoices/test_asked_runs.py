@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,33 +13,16 @@ from billing.clock import HOUR
 from billing.errors import InvalidUsageError
 from programs.local.stack import TimeLimit
 from tests.invoices.lives import BEGIN, MONTH_1, Life
+from tests.support.aws_lambda import InvokedMetering
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
 
 
-class Lambda:
-    """AWS Lambda, as far as it invokes the metering function."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.payloads: list[dict[str, Any]] = []
-        self.fails = False
-
-    def invoke(self, **request: Any) -> dict[str, Any]:
-        """Invoke the function at once."""
-        assert (request["FunctionName"], request["InvocationType"]) == ("metering", "Event")
-        if self.fails:
-            raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "later"}}, "Invoke")
-        self.payloads.append(json.loads(request["Payload"]))
-        self.stack.metering_app.handler(self.payloads[-1], TimeLimit())
-        return {"StatusCode": 202}
-
-
 @pytest.fixture
-def aws_lambda(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Lambda:
+def aws_lambda(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> InvokedMetering:
     """Return a Lambda that knows the stack's metering function."""
-    aws_lambda = Lambda(stack)
+    aws_lambda = InvokedMetering(stack, "Event")
     monkeypatch.setattr(metering_requests, "lambda_client", lambda: aws_lambda)
     monkeypatch.setenv("METERING_FUNCTION", "metering")
     return aws_lambda
@@ -55,7 +37,7 @@ def a_life_up_to_its_renewal(stack: Stack, minute: int) -> Life:
     return life
 
 
-def test_a_renewal_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda: Lambda) -> None:
+def test_a_renewal_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda: InvokedMetering) -> None:
     life = a_life_up_to_its_renewal(stack, 30)
     record_readings("other", 5, MONTH_1 - HOUR)
     life.go_to(MONTH_1 + timedelta(minutes=40), runs=False)
@@ -66,7 +48,7 @@ def test_a_renewal_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda: Lam
     assert life.invoiced() == life.counted == 130
 
 
-def test_a_planned_end_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda: Lambda) -> None:
+def test_a_planned_end_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda: InvokedMetering) -> None:
     life = a_life_up_to_its_renewal(stack, 30)
     stack.simulator.account.subscriptions.update(life.subscription_id, {"cancel_at_period_end": "true"})
     life.go_to(MONTH_1 + timedelta(minutes=40), runs=False)
@@ -75,7 +57,7 @@ def test_a_planned_end_has_the_hours_sent_that_are_due(stack: Stack, aws_lambda:
     assert stack.due_hours() == []
 
 
-def test_in_the_minutes_of_the_schedule_it_is_left_to_it(stack: Stack, aws_lambda: Lambda) -> None:
+def test_in_the_minutes_of_the_schedule_it_is_left_to_it(stack: Stack, aws_lambda: InvokedMetering) -> None:
     life = a_life_up_to_its_renewal(stack, 3)
     life.go_to(MONTH_1 + timedelta(minutes=5))
     assert aws_lambda.payloads == []
@@ -84,7 +66,7 @@ def test_in_the_minutes_of_the_schedule_it_is_left_to_it(stack: Stack, aws_lambd
     assert life.invoiced() == life.counted == 130
 
 
-def test_where_no_hour_is_due_no_run_is_asked_for(stack: Stack, aws_lambda: Lambda) -> None:
+def test_where_no_hour_is_due_no_run_is_asked_for(stack: Stack, aws_lambda: InvokedMetering) -> None:
     life = Life(stack, BEGIN + timedelta(minutes=30))
     life.count(100, BEGIN + timedelta(minutes=30))
     life.go_to(MONTH_1 + timedelta(minutes=40))
@@ -92,8 +74,8 @@ def test_where_no_hour_is_due_no_run_is_asked_for(stack: Stack, aws_lambda: Lamb
     assert aws_lambda.payloads == []
 
 
-def test_where_lambda_takes_no_request_the_schedule_sends_the_hours(stack: Stack, aws_lambda: Lambda) -> None:
-    aws_lambda.fails = True
+def test_where_lambda_takes_no_request_the_schedule_sends_the_hours(stack: Stack, aws_lambda: InvokedMetering) -> None:
+    aws_lambda.failure = ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "later"}}, "Invoke")
     life = a_life_up_to_its_renewal(stack, 30)
     life.go_to(MONTH_1 + timedelta(minutes=40), runs=False)
     assert life.failed == [], "the webhook has done what it had to"

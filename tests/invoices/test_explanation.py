@@ -14,7 +14,7 @@ from billing.invoices.reasons import Reason, read_reasons
 from billing.metered_subscriptions import BillingPeriod
 from billing.periods import InvoiceOfPeriod, Period
 from tests.invoices.explained import explanations
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_3, READINGS, SENSORS, Life, set_count
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_3, READINGS, SENSORS, Life, late_life, set_count
 
 if TYPE_CHECKING:
     from billing.invoices.explanation import ExplainedLine
@@ -48,11 +48,7 @@ def test_a_line_is_the_sum_of_its_hours(stack: Stack) -> None:
 
 
 def test_what_came_late_is_on_the_next_invoice_and_both_say_so(stack: Stack) -> None:
-    life = Life(stack, BEGIN)
-    life.count(360, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_1 + 10 * HOUR)
+    life = late_life(stack, MONTH_1 + 10 * HOUR)
 
     first, current = (each.line(READINGS) for each in explanations("acme"))
     assert (first.counted, first.moved, first.total, first.invoiced, first.agrees) == (860, 500, 360, 360, True)
@@ -161,11 +157,7 @@ def test_a_late_number_of_sensors_does_not_agree(stack: Stack) -> None:
 
 def test_what_nobody_may_carry_is_on_no_invoice(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATE_USAGE", "tell")
-    life = Life(stack, BEGIN)
-    life.count(360, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_2 + 6 * HOUR)
+    late_life(stack, MONTH_2 + 6 * HOUR)
 
     line = explanations("acme")[0].line(READINGS)
     assert (line.total, line.invoiced, line.agrees, codes(line)) == (860, 360, False, ["not_carried"])

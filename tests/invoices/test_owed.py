@@ -15,7 +15,7 @@ from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.subscriptions import SubscriptionRecord
 from billing.tables.usage import UsageRecord, hours_between
 from billing.webhooks.linking import refresh_organization
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life, set_count
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, MONTH_4, READINGS, Life, late_life, set_count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def late(stack: Stack) -> Life:
     """Return a life of 360 readings that are invoiced and 500 that came later."""
-    life = Life(stack, BEGIN)
-    life.count(360, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_1 + 8 * HOUR)
-    return life
+    return late_life(stack, MONTH_1 + 8 * HOUR)
 
 
 def carried(life: Life) -> dict[str, Any]:
@@ -66,11 +61,7 @@ def test_it_follows_what_is_counted_while_the_period_is_open(late: Life) -> None
 
 def test_it_is_only_told_where_nothing_is_to_be_carried(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATE_USAGE", "tell")
-    life = Life(stack, BEGIN)
-    life.count(360, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_2 + 6 * HOUR)
+    life = late_life(stack, MONTH_2 + 6 * HOUR)
 
     assert life.invoiced() == 360
     assert read_periods("acme")[0].told == {"not_carried": {READINGS: 500}}

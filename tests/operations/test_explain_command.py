@@ -15,7 +15,7 @@ from billing.clock import HOUR, format_time
 from billing.errors import StripeUnavailableError
 from billing.invoices.explaining import known_periods
 from operations.output import csv_line
-from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, READINGS, SENSORS, Life
+from tests.invoices.lives import BEGIN, MONTH_1, MONTH_2, READINGS, SENSORS, Life, late_life
 
 if TYPE_CHECKING:
     from programs.local.stack import Stack
@@ -27,13 +27,7 @@ HOSTILE = "=cmd&(acme)"
 @pytest.fixture
 def life(stack: Stack) -> Life:
     """Let an organisation be billed 360 readings, of which 500 more come later, and 5 sensors."""
-    life = Life(stack, BEGIN, HOSTILE)
-    life.count(360, BEGIN)
-    life.sensors(5, BEGIN)
-    life.go_to(MONTH_1 + 6 * HOUR)
-    life.count(500, BEGIN + 30 * HOUR)
-    life.go_to(MONTH_2 + 6 * HOUR)
-    return life
+    return late_life(stack, MONTH_2 + 6 * HOUR, HOSTILE, sensors=5)
 
 
 def invoice_of(number: int) -> str:

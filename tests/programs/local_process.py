@@ -32,9 +32,12 @@ class Local:
         return set(path.read_text().split()) if path.exists() else set()
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, env=environment_of(self.folder), timeout=120
-        )
+        return run_in(self.folder, *command)
+
+
+def run_in(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that has this folder for its settings, until it ends."""
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment_of(folder), timeout=120)
 
 
 def environment_of(folder: Path) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from programs.local import invoke, sam
-from programs.local.environment import FOLDER_VARIABLE, ROOT, NotRunningError, connect
-from tests.programs.local_process import FREE_PORTS, end, environment_of, ready, started
+from programs.local.environment import FOLDER_VARIABLE, NotRunningError, connect
+from tests.programs.local_process import FREE_PORTS, end, ready, run_in, started
 
 
 @pytest.mark.enable_socket
@@ -22,14 +21,7 @@ def test_a_busy_port_is_named_with_another(tmp_path: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        ran = subprocess.run(
-            [sys.executable, "-m", "programs.local", *FREE_PORTS, "--stripe-port", str(port)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environment_of(tmp_path),
-            timeout=60,
-        )
+        ran = run_in(tmp_path, sys.executable, "-m", "programs.local", *FREE_PORTS, "--stripe-port", str(port))
 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert f"In use by another program: port {port}. End it, or take others:" in ran.stderr
@@ -64,14 +56,7 @@ def test_it_ends_quickly_while_it_starts(dynamodb_endpoint: str, tmp_path: Path)
 @pytest.mark.parametrize("program", ["trigger", "usage", "advance"])
 def test_a_program_says_that_nothing_runs(tmp_path: Path, program: str) -> None:
     arguments = {"trigger": ["invoice.paid"], "usage": ["acme", "active_sensors", "1"], "advance": ["--hours", "1"]}
-    ran = subprocess.run(
-        [sys.executable, "-m", f"programs.local.{program}", *arguments[program]],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment_of(tmp_path),
-        timeout=60,
-    )
+    ran = run_in(tmp_path, sys.executable, "-m", f"programs.local.{program}", *arguments[program])
 
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "`make local` is not running: start it in another terminal, and try again.\n"
