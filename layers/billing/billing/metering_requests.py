@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +13,9 @@ from billing import clock
 from billing.settings import metering_function
 from billing.telemetry import described, logger
 
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
 # In these minutes of an hour its scheduled run is about to begin or at work: template.yaml, `cron(5 * * * ? *)`.
 MINUTES_OF_THE_SCHEDULE = range(10)
 # API Gateway waits 30 seconds for the billing API, which has Stripe to ask as well.
@@ -20,7 +23,7 @@ LONGEST_RUN_SECONDS = 15
 
 
 @cache
-def lambda_client() -> Any:
+def lambda_client() -> LambdaClient:
     """Return the process's only client of Lambda, made on first use."""
     # Imported here: hardly any invocation asks for a run, and all of them would wait for the import.
     import boto3
@@ -29,7 +32,7 @@ def lambda_client() -> Any:
 
 
 @cache
-def waiting_lambda_client() -> Any:
+def waiting_lambda_client() -> LambdaClient:
     """Return the process's only client of Lambda that waits for a function to end, made on first use."""
     import boto3
 

@@ -10,12 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from billing.settings import event_bus_name
 from billing.telemetry import count, described, logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SOURCE = "sensor-billing"
 ENTRIES_A_CALL = 10
@@ -32,7 +37,7 @@ class BusEvent:
     detail: Mapping[str, Any]
     time: datetime
 
-    def as_entry(self) -> dict[str, Any]:
+    def as_entry(self) -> PutEventsRequestEntryTypeDef:
         """Return the event as PutEvents takes it."""
         return {
             "Source": SOURCE,
@@ -44,11 +49,12 @@ class BusEvent:
 
 
 @cache
-def events_client() -> Any:
+def events_client() -> EventBridgeClient:
     """Return the process's only EventBridge client, made on first use."""
     import boto3
 
-    return boto3.client("events")
+    # Botocore's own minute would outlive the function's.
+    return boto3.client("events", config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3}))
 
 
 def put_in_order(events: Sequence[BusEvent]) -> int:
@@ -76,9 +82,9 @@ def put_in_order(events: Sequence[BusEvent]) -> int:
     return taken
 
 
-def _calls(events: Sequence[BusEvent]) -> Iterator[list[Any]]:
+def _calls(events: Sequence[BusEvent]) -> Iterator[list[PutEventsRequestEntryTypeDef]]:
     """Yield the entries of each call: no two events of an organisation, so that a failure never lets one overtake."""
-    entries: list[dict[str, Any]] = []
+    entries: list[PutEventsRequestEntryTypeDef] = []
     organizations: set[str] = set()
     size = 0
     for event in events:
