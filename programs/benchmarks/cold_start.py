@@ -39,7 +39,7 @@ CASES = {
     "UsageIngestionFunction": ("usage_ingestion/event.json", "handler"),
     "UsageMeteringFunction": ("usage_metering/scheduled.json", "handler"),
     "UsageMeteringWorkerFunction": ("usage_metering/shard_message.json", "worker"),
-    "UsageReconciliationFunction": ("usage_reconciliation/scheduled.json", "handler"),
+    "UsageReconciliationFunction": ("usage_reconciliation/meter_message.json", "handler"),
     "BillingEventsFunction": ("billing_events/subscription_past_due.json", "handler"),
     "BillingApiFunction": ("billing_api/get_usage.json", "handler"),
 }

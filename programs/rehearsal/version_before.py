@@ -9,7 +9,7 @@ from pathlib import Path
 
 from programs.rehearsal.package import ROOT
 
-COMMIT = "80bad05"
+COMMIT = "9ae406d"
 """The last version before this one: move it to a version when that is released."""
 
 

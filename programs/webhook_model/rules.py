@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from billing.access.rule import FACTS, Access, access_at, facts_of
 from billing.webhooks.choice import Fetched, Found, StoredSubscription, choose, claimed_customers, is_conflict
 from billing.webhooks.decision import Reading, changes, version_of
 from billing.webhooks.events import Pointer
-from programs.webhook_model.state import Delivery, Run, State, moment
+from programs.webhook_model.state import AccessEnding, Delivery, Run, State, moment
 
 GRACE = timedelta(days=7)
 # What only people read.
@@ -109,14 +110,36 @@ class Rules:
         if with_event and state.is_recorded(delivery.event):
             return None
         values = self.changes(before, fetched, moment(state.tick))
-        record = stored(replace(before or StoredSubscription(organization_id), **{**values, **UNSEEN}))
-        others = [each for each in state.records if each.organization_id != organization_id]
+        # What is as it was before is not written: it stays as it is now.
+        now = state.record(organization_id) or StoredSubscription(organization_id)
         after = replace(
-            state,
-            records=tuple(sorted([*others, record], key=lambda each: each.organization_id)),
+            with_record(state, stored(replace(now, **{**values, **UNSEEN}))),
             customers=state.customers | {(customer_id, organization_id) for customer_id in unclaimed},
         )
         return recorded(after, delivery) if with_event else after
+
+    def access_stored(self, state: State, ending: AccessEnding) -> State:
+        """Store an access if nobody has written the record since it was read; a write of it, too, has its version."""
+        record = state.record(ending.record.organization_id)
+        if record is None or record.version != ending.record.version:
+            return state
+        return with_record(state, replace(with_access(record, ending.access), version=version_of(record) + 1))
+
+
+def access_by(record: StoredSubscription, now: datetime) -> Access:
+    """Return who may use the service by a record at a moment."""
+    return access_at(facts_of({name: getattr(record, name) for name in FACTS}), now, GRACE)
+
+
+def with_access(record: StoredSubscription, access: Access) -> StoredSubscription:
+    """Return a record that stores an access."""
+    return replace(record, access=access.state, access_reason=access.reason, access_until=access.until)
+
+
+def with_record(state: State, record: StoredSubscription) -> State:
+    """Return the state with a record in place of its organisation's former one."""
+    others = [each for each in state.records if each.organization_id != record.organization_id]
+    return replace(state, records=tuple(sorted([*others, record], key=lambda each: each.organization_id)))
 
 
 def stored(record: StoredSubscription) -> StoredSubscription:

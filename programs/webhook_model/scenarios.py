@@ -83,12 +83,21 @@ def subscribed(
     return f"{customer_id} subscribes (sub_{number}{f' for {names}' if names else ''})", happening
 
 
-def changed(number: int, status: str, ended_at: datetime | None = None, *, names: str | None = None) -> Happening:
+def changed(
+    number: int,
+    status: str,
+    ended_at: datetime | None = None,
+    *,
+    names: str | None = None,
+    past_due_since: datetime | None = None,
+) -> Happening:
     """Let a subscription change; its event `names` an organisation, or none."""
 
     def happening(state: State) -> State:
         subscriptions = tuple(
-            replace(each, status=status, ended_at=ended_at) if each.subscription_id == f"sub_{number}" else each
+            replace(each, status=status, ended_at=ended_at, past_due_since=past_due_since)
+            if each.subscription_id == f"sub_{number}"
+            else each
             for each in state.subscriptions
         )
         subscription = next(each for each in subscriptions if each.subscription_id == f"sub_{number}")
@@ -141,8 +150,27 @@ STRANGER = Scenario(
     (subscribed(1, "cus_1", "acme", in_metadata=False), changed(0, "past_due")),
     is_linked=True,
 )
-QUICK = (STRANGER, RELINKED, REFUSED, CLAIMED, FORMER, replace(LATE, at_once=1), replace(RETURNS, at_once=1))
+OVERDUE = Scenario(
+    "a payment's grace ends, and another one is overdue instead",
+    (
+        changed(0, "past_due", past_due_since=START - GRACE + TICK),
+        changed(0, "past_due", past_due_since=START - GRACE + 2 * TICK),
+    ),
+    ticks=2,
+    is_linked=True,
+)
+QUICK = (
+    replace(OVERDUE, at_once=1),
+    STRANGER,
+    RELINKED,
+    REFUSED,
+    CLAIMED,
+    FORMER,
+    replace(LATE, at_once=1),
+    replace(RETURNS, at_once=1),
+)
 DEEP = (
+    OVERDUE,
     replace(STRANGER, at_once=3),
     RETURNS,
     LATE,

@@ -9,9 +9,9 @@ from itertools import pairwise
 from billing.clock import HOUR
 from billing.stripe_gateway.objects import StripeSubscription
 from programs.model.breadth_first import Found, breadth_first
-from programs.webhook_model.rules import Rules
+from programs.webhook_model.rules import Rules, access_by, with_access
 from programs.webhook_model.scenarios import Scenario
-from programs.webhook_model.state import State
+from programs.webhook_model.state import State, moment
 from programs.webhook_model.steps import Step, steps
 
 
@@ -36,6 +36,11 @@ def broken_in(state: State, scenario: Scenario) -> Iterator[str]:
         yield "a customer has one organisation"
     if scenario.is_linked and any(customer_id != "cus_0" for customer_id, _ in state.customers):
         yield "nobody is moved on a buyer's word"
+    now = moment(state.tick)
+    for record in state.records:
+        is_to_end = record.access_until is not None and record.access_until <= now
+        if not is_to_end and with_access(record, access_by(record, now)) != record:
+            yield "who may use the service is stored, or the schedule finds the record"
     is_quiet = not state.deliveries and state.run is None and state.happened == len(scenario.happenings)
     if is_quiet and len(state.answered) == len(state.events):
         yield from _broken_at_rest(state)

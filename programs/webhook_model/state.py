@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from billing.access.rule import Access
 from billing.stripe_gateway.objects import StripeSubscription
 from billing.webhooks.choice import Fetched, StoredSubscription
 from billing.webhooks.decision import Progress
@@ -60,6 +61,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessEnding:
+    """A run of the schedule that has read a record whose access has ended, and is about to store what it is now."""
+
+    record: StoredSubscription
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything. `happened` is how much of the scenario has happened; `records` and `customers` are the tables.
 
@@ -78,6 +87,7 @@ class State:
     deliveries: tuple[Delivery, ...] = ()
     hours: tuple[tuple[datetime, str], ...] = ()
     run: Run | None = None
+    access_ending: AccessEnding | None = None
 
     def record(self, organization_id: str) -> StoredSubscription | None:
         """Return an organisation's record."""

@@ -23,9 +23,9 @@ from billing.webhooks.decision import (
     leaves_a_link,
     version_of,
 )
-from programs.webhook_model.rules import GRACE, Rules, as_read, recorded
+from programs.webhook_model.rules import GRACE, Rules, access_by, as_read, recorded, with_access
 from programs.webhook_model.scenarios import Scenario
-from programs.webhook_model.state import Delivery, Event, Run, State, moment
+from programs.webhook_model.state import AccessEnding, Delivery, Event, Run, State, moment
 
 
 class Step(NamedTuple):
@@ -54,6 +54,7 @@ def steps(state: State, rules: Rules, scenario: Scenario) -> Iterator[Step]:
         for after in _delivered(state, delivery, rules):
             yield Step(f"{name} {delivery.does}", after, "goes on", delivery)
     yield from _metering(state, rules)
+    yield from _access_ends(state, rules)
 
 
 def _with(state: State, before: Delivery | None, after: Delivery | None) -> State:
@@ -212,3 +213,18 @@ def _metering(state: State, rules: Rules) -> Iterator[Step]:
     becomes = "sent" if state.run.has_customer else "refused" if rules.may_refuse(state, state.run) else "due"
     hours = tuple((start, becomes if what == "due" else what) for start, what in state.hours)
     yield Step(f"the run ends, the hours are {becomes}", replace(state, run=None, hours=hours), "meters")
+
+
+def _access_ends(state: State, rules: Rules) -> Iterator[Step]:
+    """Yield what the schedule does with an access that has ended: it reads the record, and stores what it is now."""
+    now, ending = moment(state.tick), state.access_ending
+    if ending is not None:
+        yield Step("the schedule dies", replace(state, access_ending=None), "ends access")
+        after = replace(rules.access_stored(state, ending), access_ending=None)
+        yield Step(f"the schedule stores that access is {ending.access.state}", after, "ends access")
+        return
+    for record in state.records:
+        access = access_by(record, now)
+        if record.access_until is not None and record.access_until <= now and with_access(record, access) != record:
+            reads = replace(state, access_ending=AccessEnding(record, access))
+            yield Step("the schedule reads the record", reads, "ends access")

@@ -9,11 +9,11 @@ from typing import Any
 
 from billing.clock import hour_of
 from billing.webhooks.choice import Fetched, Found, StoredSubscription
-from billing.webhooks.decision import Reading, is_reflected
+from billing.webhooks.decision import Reading, is_reflected, version_of
 from billing.webhooks.events import Pointer
-from programs.webhook_model.rules import GRACE, Rules, as_read
-from programs.webhook_model.scenarios import CLAIMED, FORMER, REFUSED, RELINKED, RETURNS, STRANGER, Scenario
-from programs.webhook_model.state import Delivery, Run, State
+from programs.webhook_model.rules import GRACE, Rules, as_read, with_access, with_record
+from programs.webhook_model.scenarios import CLAIMED, FORMER, OVERDUE, REFUSED, RELINKED, RETURNS, STRANGER, Scenario
+from programs.webhook_model.state import AccessEnding, Delivery, Run, State
 
 
 class FindsCurrentCustomersAlone(Rules):
@@ -89,6 +89,26 @@ class TrustsTheBuyer(Rules):
         return False
 
 
+class StoresAnAccessUnnoticed(Rules):
+    """Store an access under the version that the record has."""
+
+    def access_stored(self, state: State, ending: AccessEnding) -> State:
+        after = super().access_stored(state, ending)
+        record = after.record(ending.record.organization_id)
+        if after is state or record is None:
+            return after
+        return with_record(after, replace(record, version=ending.record.version))
+
+
+class StoresAnAccessOverOthers(Rules):
+    """Store an access, whoever has written the record meanwhile."""
+
+    def access_stored(self, state: State, ending: AccessEnding) -> State:
+        record = state.record(ending.record.organization_id)
+        assert record is not None
+        return with_record(state, replace(with_access(record, ending.access), version=version_of(record) + 1))
+
+
 WEAKER: tuple[tuple[Rules, Scenario], ...] = (
     (FindsCurrentCustomersAlone(), FORMER),
     (ClaimsWithoutACondition(), CLAIMED),
@@ -99,4 +119,6 @@ WEAKER: tuple[tuple[Rules, Scenario], ...] = (
     (LooksOnce(), RETURNS),
     (RefusesWhatItRead(), REFUSED),
     (TrustsTheBuyer(), STRANGER),
+    (StoresAnAccessUnnoticed(), OVERDUE),
+    (StoresAnAccessOverOthers(), OVERDUE),
 )
