@@ -58,6 +58,10 @@ def test_what_is_retold_is_all_that_is_so() -> None:
         ({"counted": {READINGS: 3}, "carried": {"2026-11-02T00:00:00Z": {READINGS: 2}}}, True),
         ({"span": replace(SPAN, is_trial=True), "counted": {READINGS: 9}}, True),
         ({"is_damaged": True}, False),
+        # The invoice before billed the hour in which this period begins, or this one shows that it did not.
+        ({"counted": {READINGS: 8}, "in_first_hour": {READINGS: 3}}, True),
+        ({"counted": {READINGS: 8}, "in_first_hour": {READINGS: 3}, "last_hour_is": "next"}, False),
+        ({"counted": {READINGS: 8}, "in_first_hour": {READINGS: 2}}, False),
     ],
 )
 def test_an_invoice_agrees_with_what_was_counted_and_carried(changes: dict[str, Any], agrees: bool) -> None:

@@ -133,9 +133,24 @@ def _closed(period: Period) -> dict[str, Any] | None:
     """Return what an event says of a settled period; None while it is open."""
     if not period.is_settled:
         return None
-    with_last_hour = period.last_hour_is == "here"
+    meters = _meters(period, with_last_hour=period.last_hour_is == "here")
+    if not period.last_hour_is and not _is_exact(meters):
+        # Nothing was used in its last hour, so its invoice does not show whose the hours of its two boundaries are.
+        with_last_hour = _meters(period, with_last_hour=True)
+        meters = with_last_hour if _is_exact(with_last_hour) else meters
+    return {
+        **_of_period(period.span),
+        "state": period.state,
+        "stripe_invoice_ids": sorted(period.invoices),
+        "meters": meters,
+        # What is used on trial costs nothing, whatever its lines say.
+        "agrees": not period.is_damaged and (_is_exact(meters) or period.span.is_trial),
+    }
+
+
+def _meters(period: Period, *, with_last_hour: bool) -> dict[str, dict[str, int]]:
     names = sorted({*period.meters, *period.counted, *(name for each in period.carried.values() for name in each)})
-    meters = {
+    return {
         name: {
             "counted": period.counted_as(name, with_last_hour=with_last_hour),
             "invoiced": period.invoiced(name),
@@ -143,15 +158,10 @@ def _closed(period: Period) -> dict[str, Any] | None:
         }
         for name in names
     }
-    is_exact = all(meter["invoiced"] == meter["counted"] + meter["carried"] for meter in meters.values())
-    return {
-        **_of_period(period.span),
-        "state": period.state,
-        "stripe_invoice_ids": sorted(period.invoices),
-        "meters": meters,
-        # What is used on trial costs nothing, whatever its lines say.
-        "agrees": not period.is_damaged and (is_exact or period.span.is_trial),
-    }
+
+
+def _is_exact(meters: Mapping[str, Mapping[str, int]]) -> bool:
+    return all(meter["invoiced"] == meter["counted"] + meter["carried"] for meter in meters.values())
 
 
 def _differs(period: Period) -> dict[str, Any]:
