@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ _ShortTagLoader.add_multi_constructor("!", _function_of_tag)
 
 
 def read_template(path: Path = TEMPLATE_PATH) -> dict[str, Any]:
-    """Return the template as plain dictionaries and lists."""
-    template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_ShortTagLoader)  # noqa: S506
+    """Return the template as plain dictionaries and lists, the same ones each time: copy what you change."""
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@cache  # nearly each test asks for it, and reading YAML takes longer than most of them
+def _parsed(text: str) -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(text, Loader=_ShortTagLoader)  # noqa: S506
     return template

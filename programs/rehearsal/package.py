@@ -42,7 +42,7 @@ def packaged(
     template_path: Path, parameters: Mapping[str, str], *, appended: Mapping[str, str] | None = None
 ) -> Package:
     """Package a template; `appended` is text to put at the end of a function's `app.py`, by logical id."""
-    template = read_template(template_path)
+    template = copy.deepcopy(read_template(template_path))
     archives: dict[str, bytes] = {}
     for name, resource in template["Resources"].items():
         where = CODE.get(resource["Type"])
