@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from billing import clock
+from billing.access.ending import write_ended_access
 from billing.tables.customers import CustomerRecord
 from billing.tables.stripe_events import StripeEventRecord
 from billing.tables.subscriptions import SubscriptionRecord
 from programs.local.stack import Stack
 from programs.webhook_model.scenarios import Scenario
-from programs.webhook_model.state import TICK, Delivery, Event, State
+from programs.webhook_model.state import START, TICK, Delivery, Event, State
 from programs.webhook_model.steps import Step
 from stripe_simulator import Delivery as StripeDelivery
 from tests.support.calls import Call
@@ -28,6 +31,9 @@ class Replay:
         self._events: list[StripeDelivery] = []
         # What the model calls sub_1 or cus_1, and the simulator otherwise.
         self._names: dict[str, str] = {}
+        self._started_at = clock.utc_now()
+        self._schedule: Process | None = None
+        self._unpaid_since: dict[str, datetime | None] = {}
 
     def make(self, step: Step, before: State) -> None:
         """Make a step of the model's."""
@@ -35,6 +41,8 @@ class Replay:
             self._happen(before)
         elif step.kind == "time passes":
             self._stack.advance(seconds=TICK.total_seconds())
+        elif step.kind == "ends access":
+            self._end_access(dies=step.text == "the schedule dies")
         elif isinstance(step.about, Event):
             event = self._events[step.about.number - 1]
             process = self._interleaving.start(lambda: self._stack.deliver(event))
@@ -69,12 +77,32 @@ class Replay:
             changed = next(
                 each for each in after.subscriptions if each.subscription_id == event.pointer.subscription_id
             )
-            account.subscriptions.set_status(str(self._real(changed.subscription_id)), changed.status)
+            subscription_id = str(self._real(changed.subscription_id))
+            account.subscriptions.set_status(subscription_id, changed.status)
+            since = changed.past_due_since
+            self._unpaid_since[subscription_id] = since and self._started_at + (since - START)
             told = webhooks.take("customer.subscription.updated")
         self._events.append(next(each for each in told if each.payload == "snapshot"))
 
     def _real(self, name: str) -> str | None:
         return next((real for real, known in self._names.items() if known == name), None)
+
+    def unpaid_since(self, gateway: object, subscription_id: str) -> datetime | None:
+        """Say since when a payment is overdue, as the model has it and Stripe's invoices would."""
+        return self._unpaid_since.get(subscription_id)
+
+    def _end_access(self, *, dies: bool) -> None:
+        """Let the schedule read the record whose access has ended, store what it is now, or die in between."""
+        if self._schedule is None:
+            self._schedule = self._interleaving.start(lambda: write_ended_access(clock.utc_now(), lambda: True))
+            _run_until(self._schedule, _updates_a_subscription)
+            assert self._schedule.pending is not None, "the schedule has found no record whose access has ended"
+            return
+        if dies:
+            self._schedule.kill()
+        else:
+            self._schedule.finish()
+        self._schedule = None
 
     def _go_on(self, step: Step, delivery: Delivery) -> None:
         number = next(number for number, (known, _) in enumerate(self._processes) if known == delivery)
@@ -113,6 +141,7 @@ class Replay:
                 int(record.version or 0),
                 record.rearm_from is not None,
                 set(record.customer_ids or ()),
+                (record.access, record.access_reason, record.access_until and record.access_until - START),
             )
             for record in state.records
         }
@@ -125,6 +154,7 @@ class Replay:
                 int(record.version or 0),
                 record.rearm_from is not None,
                 {self._names[customer_id] for customer_id in record.customer_ids or ()},
+                (record.access, record.access_reason, record.access_until and record.access_until - self._started_at),
             )
             for record in SubscriptionRecord.scan(consistent_read=True)
         }
@@ -154,7 +184,7 @@ def _advance(process: Process, does: str) -> None:
     elif does == "looks again":
         _run_until(process, lambda call: call.name == READ or _asks_for_hours(call))
     elif does == "makes refused hours due":
-        _run_until(process, lambda call: call.name == READ or _forgets(call))
+        _run_until(process, lambda call: call.name == READ or _updates_a_subscription(call))
     else:
         process.step()
         _run_until(process, lambda call: call.name == READ)
@@ -173,5 +203,5 @@ def _asks_for_hours(call: Call) -> bool:
     return call.name == "dynamodb:Query" and call.parameters["TableName"] == "UsageTable"
 
 
-def _forgets(call: Call) -> bool:
+def _updates_a_subscription(call: Call) -> bool:
     return call.name == "dynamodb:UpdateItem" and call.parameters["TableName"] == "SubscriptionsTable"
