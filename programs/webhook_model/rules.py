@@ -109,7 +109,8 @@ class Rules:
             return None
         if with_event and state.is_recorded(delivery.event):
             return None
-        values = self.changes(before, fetched, moment(state.tick))
+        # As the code does: time may pass between the fetch and the write.
+        values = self.changes(before, fetched, fetched.fetched_at)
         # What is as it was before is not written: it stays as it is now.
         now = state.record(organization_id) or StoredSubscription(organization_id)
         after = replace(
