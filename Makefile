@@ -47,7 +47,7 @@ lint: $(ENVIRONMENT) ## Check formatting, lint, types, and who imports whom
 	mypy
 	lint-imports --no-logo --no-cache
 
-test-deep: $(ENVIRONMENT) ## Run the tests that take minutes, with many more generated examples
+test-deep: $(ENVIRONMENT) ## Run all tests and long explorations, with many more generated examples (two hours)
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m "not sam_local"
 
 test-mutants: $(ENVIRONMENT) ## Break every promise in a copy, to see that its tests notice (six minutes)
