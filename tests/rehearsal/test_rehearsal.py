@@ -23,10 +23,10 @@ def test_the_template_deploys_and_its_stack_bills(dynamodb_endpoint: str) -> Non
     for seen in (
         "the hourly run waits, and does not fail",
         "--apply makes it so, and --check finds nothing left",
-        "temperature_readings: Stripe counts the 180 of 3 hours",
+        "temperature_readings: Stripe counts the 190 of 3 hours",
         "the tables are left, and nothing else that has data",
         "the secret is left, with its text",
-        "AWS::Scheduler::Schedule (3): unknown, a name stands for it",
+        "AWS::Scheduler::Schedule (4): unknown, a name stands for it",
     ):
         assert any(seen in line for line in lines), seen
 
