@@ -7,6 +7,7 @@ always meet the same calls.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from billing.comparison_requests import ComparisonRequest
 from billing.metering import invocation, service
 from billing.metering.invocation import process_shards
 from billing.reconciliation.invocation import carry_out
-from billing.stripe_gateway.calls import stripe_gateway
 from billing.tables.table import client, is_transient
 from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.inline_executor import InlineExecutor
@@ -200,7 +200,7 @@ class Story:
 
     def in_a_process(self, invoke: Callable[[], object]) -> None:
         # Another process has another gateway, with a session of its own.
-        stripe_gateway.cache_clear()
+        _forget_gateways()
         self._began.append(clock.utc_now())
         try:
             invoke()
@@ -213,7 +213,7 @@ class Story:
                 raise
         finally:
             self._began.pop()
-            stripe_gateway.cache_clear()
+            _forget_gateways()
             self.stack.simulator.faults.clear()
 
     def _recovered(self) -> Ending:
@@ -280,3 +280,12 @@ class Story:
 def faults_for(call: str) -> Sequence[Disturbance | Meanwhile]:
     """Return every fault that a call can meet."""
     return (*(STRIPE_FAULTS if call == STRIPE else DYNAMODB_FAULTS), *OVERLAPS)
+
+
+def _forget_gateways() -> None:
+    """Forget the gateway, and whatever is kept of it: thousands of stories would hold as many open connections."""
+    for name, module in tuple(sys.modules.items()):
+        if name.startswith("billing.stripe_gateway."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
