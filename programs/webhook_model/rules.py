@@ -132,6 +132,11 @@ def access_by(record: StoredSubscription, now: datetime) -> Access:
     return access_at(facts_of({name: getattr(record, name) for name in FACTS}), now, GRACE)
 
 
+def has_ended(record: StoredSubscription, now: datetime) -> bool:
+    """Say whether the end of the stored access has come, so that the schedule finds the record."""
+    return record.access_until is not None and record.access_until <= now
+
+
 def with_access(record: StoredSubscription, access: Access) -> StoredSubscription:
     """Return a record that stores an access."""
     return replace(record, access=access.state, access_reason=access.reason, access_until=access.until)

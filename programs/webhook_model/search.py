@@ -9,7 +9,7 @@ from itertools import pairwise
 from billing.clock import HOUR
 from billing.stripe_gateway.objects import StripeSubscription
 from programs.model.breadth_first import Found, breadth_first
-from programs.webhook_model.rules import Rules, access_by, with_access
+from programs.webhook_model.rules import Rules, access_by, has_ended, with_access
 from programs.webhook_model.scenarios import Scenario
 from programs.webhook_model.state import State, moment
 from programs.webhook_model.steps import Step, steps
@@ -38,8 +38,7 @@ def broken_in(state: State, scenario: Scenario) -> Iterator[str]:
         yield "nobody is moved on a buyer's word"
     now = moment(state.tick)
     for record in state.records:
-        is_to_end = record.access_until is not None and record.access_until <= now
-        if not is_to_end and with_access(record, access_by(record, now)) != record:
+        if not has_ended(record, now) and with_access(record, access_by(record, now)) != record:
             yield "who may use the service is stored, or the schedule finds the record"
     is_quiet = not state.deliveries and state.run is None and state.happened == len(scenario.happenings)
     if is_quiet and len(state.answered) == len(state.events):

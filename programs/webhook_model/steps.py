@@ -23,7 +23,7 @@ from billing.webhooks.decision import (
     leaves_a_link,
     version_of,
 )
-from programs.webhook_model.rules import GRACE, Rules, access_by, as_read, recorded, with_access
+from programs.webhook_model.rules import GRACE, Rules, access_by, as_read, has_ended, recorded, with_access
 from programs.webhook_model.scenarios import Scenario
 from programs.webhook_model.state import AccessEnding, Delivery, Event, Run, State, moment
 
@@ -225,6 +225,6 @@ def _access_ends(state: State, rules: Rules) -> Iterator[Step]:
         return
     for record in state.records:
         access = access_by(record, now)
-        if record.access_until is not None and record.access_until <= now and with_access(record, access) != record:
+        if has_ended(record, now) and with_access(record, access) != record:
             reads = replace(state, access_ending=AccessEnding(record, access))
             yield Step("the schedule reads the record", reads, "ends access")

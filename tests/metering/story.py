@@ -7,7 +7,6 @@ always meet the same calls.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from billing.tables.usage import UsageRecord, end_of, shard_of
 from programs.local.inline_executor import InlineExecutor
 from tests.metering.ending import Ending, differences, name_of
 from tests.metering.meanwhile import OVERLAPS, Compared, Corrected, Linked, Meanwhile, Overlapped, Reported
+from tests.support.caches import forget_cached
 from tests.support.calls import LIFETIME, STRIPE, Call, Crash, Disturbance, hook
 from tests.support.due_hours import due_hour, link, put
 from tests.support.faults import CRASHES, AtStripe, CrashBefore, NoResponse, Partial, Retried, Throttled
@@ -199,8 +199,9 @@ class Story:
         self.in_a_process(lambda: service.report_active_sensors_with_timestamp(FLIPPED, number, moment))
 
     def in_a_process(self, invoke: Callable[[], object]) -> None:
-        # Another process has another gateway, with a session of its own.
-        _forget_gateways()
+        # Another process has another gateway, with a session of its own; whatever else is kept of one would hold its
+        # open connection, for thousands of stories.
+        forget_cached("billing.stripe_gateway")
         self._began.append(clock.utc_now())
         try:
             invoke()
@@ -213,7 +214,7 @@ class Story:
                 raise
         finally:
             self._began.pop()
-            _forget_gateways()
+            forget_cached("billing.stripe_gateway")
             self.stack.simulator.faults.clear()
 
     def _recovered(self) -> Ending:
@@ -280,12 +281,3 @@ class Story:
 def faults_for(call: str) -> Sequence[Disturbance | Meanwhile]:
     """Return every fault that a call can meet."""
     return (*(STRIPE_FAULTS if call == STRIPE else DYNAMODB_FAULTS), *OVERLAPS)
-
-
-def _forget_gateways() -> None:
-    """Forget the gateway, and whatever is kept of it: thousands of stories would hold as many open connections."""
-    for name, module in tuple(sys.modules.items()):
-        if name.startswith("billing.stripe_gateway."):
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()

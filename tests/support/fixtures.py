@@ -12,6 +12,7 @@ import pytest
 
 from programs.local import dynamodb_local, tables
 from tests.support import dynamodb_server
+from tests.support.caches import forget_cached
 from tests.support.run import NO_DYNAMODB_LOCAL, SANDBOX_KEY
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ def fresh_process() -> Iterator[None]:
 
 
 def _forget_cached() -> None:
-    for name, module in list(sys.modules.items()):
-        if name == "billing" or name.startswith("billing."):
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()
+    forget_cached("billing")
     parameters = sys.modules.get("aws_lambda_powertools.utilities.parameters")
     if parameters is not None:
         parameters.clear_caches()
