@@ -112,7 +112,7 @@ def explore(
     return assert_told_in_order(stack, bus, versions, seed)
 
 
-@pytest.mark.parametrize("lives", [15, pytest.param(300, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("lives", [15, pytest.param(600, marks=pytest.mark.deep)])
 def test_whatever_fails_each_change_is_told_and_in_order(
     stack: Stack,
     dynamodb: DynamoDBClient,
